@@ -1,0 +1,1 @@
+"""What HTTP means to the service, without sockets: routes, bodies, parameters, signatures and policies."""

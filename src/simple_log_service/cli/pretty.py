@@ -1,0 +1,49 @@
+"""One record as one line for people: time, level, service and type, message, metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from simple_log_service.cli.terminal import inert
+
+_STYLES: dict[str, dict[str, Any]] = {
+    "TRACE": {"fg": "bright_black"},
+    "DEBUG": {"fg": "bright_black"},
+    "INFO": {"fg": "cyan"},
+    "WARN": {"fg": "yellow"},
+    "ERROR": {"fg": "red"},
+    "FATAL": {"fg": "red", "reverse": True},
+}
+_LEVEL_CHARS = max(map(len, _STYLES))
+
+
+class _Shown(msgspec.Struct):
+    """A record with its metadata as text: shown as it was given, digits and all."""
+
+    service_name: str
+    log_type: str
+    timestamp: str
+    level: str
+    message: str
+    metadata: msgspec.Raw
+
+
+_DECODER = msgspec.json.Decoder(_Shown)
+
+
+def pretty_line(raw: bytes | msgspec.Raw, *, colour: bool) -> str:
+    """The record of this JSON text, without a line break, and with nothing in it that a terminal obeys."""
+    record = _DECODER.decode(raw)
+    level = inert(record.level).ljust(_LEVEL_CHARS)
+    source = inert(f"{record.service_name}/{record.log_type}")
+    time, message = inert(record.timestamp), inert(record.message)
+    metadata = bytes(record.metadata).decode()
+    metadata = "" if metadata == "{}" else "  " + inert(metadata)
+    if colour:
+        level = click.style(level, **_STYLES.get(record.level, {}))
+        time, metadata = click.style(time, dim=True), click.style(metadata, dim=True)
+        source = click.style(source, bold=True)
+    return f"{time} {level} {source}  {message}{metadata}"

@@ -1,0 +1,93 @@
+"""``serve``: start the embedded home and keep it running until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+from pydantic import ValidationError
+
+from simple_log_service.client.local_endpoint import record_endpoint
+from simple_log_service.core.errors import LogServiceError
+from simple_log_service.server.data_dir import DataDir
+from simple_log_service.server.files import OperatorError
+from simple_log_service.server.home import embedded_home
+from simple_log_service.server.settings import Settings
+from simple_log_service.server.tls import TlsError
+
+
+@click.command(short_help="Start the log service on this machine.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the store, made at the first start.")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8080]")
+@click.option("--region", help="Region that signatures must name.  [default: us-east-1]")
+@click.option("--throttle-rate", type=float, help="Requests a second; 0 switches the throttle off.  [default: 10000]")
+@click.option("--throttle-burst", type=float, help="Size of the throttle's bucket.  [default: 5000]")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM): speak HTTPS, TLS 1.2 up.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Private key of the certificate (PEM).")
+@click.option("--retention-days", type=int, help="Days for which records are taken and shown.  [default: 30]")
+@click.option("--temporary-only", is_flag=True, default=None, help="Refuse long-lived access keys.")
+@click.option("--access-log", metavar="-|FILE|off", help="Where the JSON access log goes.  [default: -, stdout]")
+def serve(**flags: Any) -> None:
+    r"""Start the log service on this machine, with its store in a folder.
+
+    The first start makes the folder, its encryption key and an administrator's access key; client commands of the same
+    user find both endpoint and credentials by themselves. Ctrl-C stops it once what it accepted is answered.
+
+    Each option can also be set in the environment, as SIMPLE_LOG_SERVICE_PORT for --port. The encryption key may come
+    from SIMPLE_LOG_SERVICE_ENCRYPTION_KEY (base64 of 32 bytes).
+
+    \b
+    Examples:
+      simple-log-service serve
+      simple-log-service serve --data-dir /var/lib/slog --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+    """
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+        data_dir = DataDir(settings.data_dir, settings.encryption_key)
+        _run(settings, data_dir)
+    except ValidationError as error:
+        raise click.UsageError("; ".join(_problem(each) for each in error.errors())) from None
+    except (OperatorError, LogServiceError, TlsError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _run(settings: Settings, data_dir: DataDir) -> None:
+    # Requests make many objects and next to no cycles, while the memory tail holds long lists that every full
+    # collection would walk: collecting seldom halves the cost of a request.
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, data_dir))
+
+
+async def _serve(settings: Settings, data_dir: DataDir) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with embedded_home(settings, data_dir) as endpoint:
+        try:
+            record_endpoint(endpoint, settings.region, data_dir.credentials.absolute())
+        except OSError as error:
+            _say(f"the endpoint could not be noted for client commands: {error}")
+        _say(f"listening on {endpoint}")
+        _say(f"credentials in {data_dir.credentials}; Ctrl-C stops")
+        await stop.wait()
+        _say("stopping: answering what was accepted")
+    _say("stopped")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"simple-log-service: {text}\n")
+    sys.stderr.flush()
+
+
+def _problem(error: Any) -> str:
+    name = "--" + "-".join(str(part) for part in error["loc"]).replace("_", "-") + ": " if error["loc"] else ""
+    return f"{name}{error['msg'].removeprefix('Value error, ')}"

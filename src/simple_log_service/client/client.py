@@ -1,0 +1,205 @@
+"""The Python client of a Simple Log Service, in either home.
+
+    with Client() as client:
+        client.send([{"service_name": "shop", "log_type": "application", "message": "hello"}])
+        for record in client.iter_recent(service_name="shop", since="10m"):
+            print(record.timestamp, record.message)
+
+Every request is signed afresh at every attempt, and each writing request has an Idempotency-Key that its repetitions
+share: nothing is stored twice by a retry.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Generic, Self, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
+
+import msgspec
+
+from simple_log_service.api.routes import HEALTH, INGEST, RECENT
+from simple_log_service.api.signer import Credentials
+from simple_log_service.client.batching import BATCH_RECORDS_DEFAULT, Batch, Sendable, batches, body_of
+from simple_log_service.client.configuration import resolve
+from simple_log_service.client.credentials import CredentialsProvider
+from simple_log_service.client.errors import RequestRefused, UnexpectedAnswer
+from simple_log_service.client.records import LogRecord, Page
+from simple_log_service.client.retries import OnRetry
+from simple_log_service.client.transport import Transport
+from simple_log_service.core.limits import PAGE_RECORDS_MAX, REQUEST_RECORDS_MAX
+from simple_log_service.core.receipts import Receipt
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+class Filters(TypedDict, total=False):
+    """What ``recent`` can be narrowed by.
+
+    ``since`` and ``until`` are RFC 3339, a number since the epoch, ``10m`` or ``2h`` or ``3d`` ago, or an aware
+    ``datetime``; ``hours`` is instead of ``since``.
+    """
+
+    service_name: str | None
+    log_type: str | None
+    level: str | None
+    hours: int | None
+    since: str | datetime | None
+    until: str | datetime | None
+
+
+class SentBatch(msgspec.Struct, Generic[T], frozen=True):
+    """What became of one batch of many: its receipt calls ``i`` what the caller knows as ``origins[i]``."""
+
+    origins: list[T]
+    receipt: Receipt
+
+
+class Client:
+    """A connection to one service. Threads may share it; ``close`` it, or use it in a ``with`` statement.
+
+    ``endpoint`` is the base URL, on AWS with the stage; where it, ``region`` and credentials come from otherwise is
+    told in ``client.configuration.resolve``. ``credentials`` may be a function, which is asked before each attempt.
+    ``timeout_seconds`` bounds the wait for one answer. ``on_retry`` is told of each failed attempt that will be
+    repeated, and in how many seconds.
+
+    Methods raise ``ClientError``: ``RequestRefused``, ``Unreachable``, ``UnexpectedAnswer`` or ``NotConfigured``.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        region: str | None = None,
+        profile: str | None = None,
+        credentials: Credentials | CredentialsProvider | None = None,
+        timeout_seconds: float = 30.0,
+        attempts_max: int = 5,
+        on_retry: OnRetry | None = None,
+    ) -> None:
+        provider = (lambda: credentials) if isinstance(credentials, Credentials) else credentials
+        target = resolve(endpoint, region, profile, provider, os.environ)
+        self._url = target.endpoint.url
+        self._transport = Transport(
+            target, timeout_seconds=timeout_seconds, attempts_max=attempts_max, on_retry=on_retry
+        )
+
+    def __repr__(self) -> str:
+        return f"Client({self._url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._transport.close()
+
+    def send(self, records: Iterable[Sendable]) -> Receipt:
+        """Send records in one request; ``ValueError`` where they do not fit into one (``send_all`` takes any number).
+
+        What is rejected is in the receipt and raises nothing.
+        """
+        gathered = list(batches(enumerate(records), records_max=REQUEST_RECORDS_MAX))
+        if len(gathered) > 1:
+            raise ValueError("These records do not fit into one request: use send_all.")
+        return self.send_batch(gathered[0]) if gathered else Receipt(0)
+
+    def send_all(
+        self, records: Iterable[Sendable | None], *, batch_records_max: int = BATCH_RECORDS_DEFAULT
+    ) -> Iterator[SentBatch[int]]:
+        """Send any number of records in order, batch by batch, and yield each receipt once its batch is stored.
+
+        Origins are the places among the records. A ``None`` among those, for a source that pauses, sends what has
+        gathered.
+        """
+        entries = (record if record is None else (place, record) for place, record in enumerate(records))
+        for batch in batches(entries, records_max=batch_records_max):
+            yield SentBatch(batch.origins, self.send_batch(batch))
+
+    def send_batch(self, batch: Batch[T]) -> Receipt:
+        """Send what ``client.batching.batches`` has put together, in one request."""
+        return batch.receipt(self._post(batch.lines) if batch.lines else Receipt(0))
+
+    def recent(self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[Filters]) -> Page:
+        """One page of the newest records, at most ``limit`` of them (the service's default is 100)."""
+        query = _query_string({**filters, "limit": limit, "cursor": cursor})
+        body = self._transport.request(RECENT.method, RECENT.path, query)
+        return self._decode(body, Page)
+
+    def iter_pages(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[Page]:
+        """Pages, newest first, until ``limit`` records in all have come, or every one that matches."""
+        left, cursor = limit, None
+        while True:
+            page_limit = PAGE_RECORDS_MAX if left is None else min(left, PAGE_RECORDS_MAX)
+            page = self.recent(limit=page_limit, cursor=cursor, **filters)
+            yield page
+            if left is not None:
+                left -= len(page.raw_logs)
+            if page.next_cursor is None or left == 0:
+                return
+            if page.next_cursor == cursor:
+                raise UnexpectedAnswer(f"{self._url} answered with the cursor that it was asked with.")
+            cursor = page.next_cursor
+
+    def iter_recent(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[LogRecord]:
+        """Records, newest first, ``limit`` of them or every one that matches, however many pages that takes."""
+        for page in self.iter_pages(limit=limit, **filters):
+            yield from page.logs
+
+    def health(self) -> str:
+        """What the service says of itself, unsigned: ``ok`` where all is well."""
+        return self._decode(self._transport.request(HEALTH.method, HEALTH.path, signed=False), _Health).status
+
+    def _post(self, lines: list[bytes]) -> Receipt:
+        body, headers = body_of(lines)
+        headers.append(("Idempotency-Key", str(uuid.uuid4())))
+        try:
+            answer = self._transport.request(INGEST.method, INGEST.path, headers=headers, body=body)
+        except RequestRefused as error:
+            receipt = _receipt_of(error)
+            if receipt is None:
+                raise
+            return receipt
+        return self._decode(answer, Receipt)
+
+    def _decode(self, body: bytes, kind: type[V]) -> V:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UnexpectedAnswer(
+                f"{self._url} does not answer as a Simple Log Service: is the endpoint right?"
+            ) from None
+
+
+class _Health(msgspec.Struct):
+    status: str
+
+
+def _receipt_of(error: RequestRefused) -> Receipt | None:
+    """The receipt in an answer that is an error: of 400, where all was rejected, and of 429, where some was."""
+    if error.status not in {400, 429}:
+        return None
+    try:
+        return msgspec.json.decode(error.body, type=Receipt)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _query_string(parameters: Mapping[str, object]) -> str:
+    """Percent-encoded throughout, since in what is signed a plus sign is no space."""
+    given = {name: _text(value) for name, value in parameters.items() if value is not None}
+    return "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items())
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, datetime):
+        return str(value)
+    if value.tzinfo is None:
+        raise ValueError("A datetime without a time zone could mean any moment: give it one.")
+    return value.astimezone(UTC).isoformat()

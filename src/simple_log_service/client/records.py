@@ -1,0 +1,50 @@
+"""What a reader gets: records as objects, and the page they come in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """One stored record.
+
+    ``timestamp`` is RFC 3339 in UTC, to the nanosecond. Numbers in ``metadata`` are Python's own; who needs
+    every digit of a decimal reads ``Page.raw_logs``.
+    """
+
+    service_name: str
+    log_type: str
+    timestamp: str
+    level: str
+    message: str
+    metadata: dict[str, Any]
+    log_id: str
+
+    @property
+    def time(self) -> datetime:
+        """The timestamp, cut to the microsecond, which is as fine as Python's own type goes."""
+        whole, _, fraction = self.timestamp.removesuffix("Z").partition(".")
+        return datetime.fromisoformat(f"{whole}.{fraction[:6].ljust(6, '0')}+00:00")
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some records, newest first.
+
+    ``next_cursor`` goes on after them; only ``None`` means the end. ``complete`` is false where the service ran out of
+    time: going on finds the rest. ``raw_logs`` are the records as JSON, as they came.
+    """
+
+    raw_logs: list[msgspec.Raw] = msgspec.field(name="logs")
+    next_cursor: str | None = None
+    complete: bool = True
+
+    @property
+    def logs(self) -> list[LogRecord]:
+        """The records as objects."""
+        return list(map(_RECORD.decode, self.raw_logs))
+
+
+_RECORD = msgspec.json.Decoder(LogRecord)

@@ -1,0 +1,56 @@
+"""A request's records, validated, as columns: what the decoder hands to a store.
+
+Columns, since all Python that must run once a record then runs in a handful of comprehensions, and the rest (joining
+requests into one group, compressing, sealing) works on whole columns.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+
+from simple_log_service.core.receipts import Rejection
+
+METADATA_EMPTY = b"{}"
+
+
+class RetryKey(msgspec.Struct, frozen=True):
+    """An Idempotency-Key with what it is bound to.
+
+    ``owner`` is the caller, sessions left out; ``fingerprint`` covers the body on the wire and how it was to be read.
+    """
+
+    owner: str
+    key: str
+    fingerprint: bytes
+
+    @classmethod
+    def of(cls, owner: str, key: str, *meaning: str) -> RetryKey:
+        """Bind a key to everything that decides what the request means: body hash, format, service of the path."""
+        digest = blake2b("\0".join(meaning).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        return cls(owner, key, digest)
+
+
+class Batch(msgspec.Struct):
+    """The good records of one request, column by column, and what was wrong with the others.
+
+    ``levels`` are canonical names; ``timestamps`` nanoseconds since the epoch; ``metadata`` one compact JSON object a
+    record, without newlines; ``log_ids`` the caller's own ids, ``None`` where one is to be generated, or no list at
+    all where all are. ``indexes`` are the records' places in the request.
+    """
+
+    service_names: list[str]
+    log_types: list[str]
+    levels: list[str]
+    timestamps: list[int]
+    messages: list[str]
+    metadata: list[bytes]
+    log_ids: list[str | None] | None
+    indexes: range | list[int]
+    rejected: list[Rejection]
+    single: bool = False
+    retry: RetryKey | None = None
+
+    def __len__(self) -> int:
+        return len(self.messages)

@@ -1,0 +1,69 @@
+"""Cursors: opaque to callers, to us a position, the range of the first page and a mark of the filters.
+
+The range goes along since "the last 24 hours" moves on between pages: what was there at the first page must still come.
+A cursor grants nothing: whoever forges one only asks another question that it could have asked without.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2b
+from typing import Annotated
+
+import msgspec
+
+from simple_log_service.core.errors import InvalidRequest
+from simple_log_service.core.limits import CURSOR_CHARS_MAX
+from simple_log_service.core.query import Query
+from simple_log_service.core.record import Position
+
+_VERSION = 1
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a store can compare with; a forged cursor could hold more."""
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a walk through the newest records has come to."""
+
+    version: int
+    timestamp: Int64
+    arrival: Int64
+    since_ns: Int64
+    until_ns: Int64 | None
+    filters: bytes
+
+
+_DECODER = msgspec.msgpack.Decoder(Cursor)
+
+
+def encode_cursor(query: Query, below: Position) -> str:
+    """The cursor that goes on below this position with this query."""
+    cursor = Cursor(_VERSION, below.timestamp, below.arrival, query.since_ns, query.until_ns, _mark(query))
+    return urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
+
+
+def resume(query: Query, text: str) -> Query:
+    """The query, going on where the cursor stands; ``InvalidRequest`` where it is none, or another query's."""
+    if len(text) > CURSOR_CHARS_MAX:
+        raise InvalidRequest("cursor is not one that this service gave.")
+    try:
+        cursor = _DECODER.decode(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
+    except (msgspec.DecodeError, binascii.Error, UnicodeError):
+        raise InvalidRequest("cursor is not one that this service gave.") from None
+    if cursor.version != _VERSION:
+        raise InvalidRequest("cursor is not one that this service gave.")
+    if cursor.filters != _mark(query):
+        raise InvalidRequest("cursor belongs to a query with other filters.")
+    return msgspec.structs.replace(
+        query,
+        since_ns=cursor.since_ns,
+        until_ns=cursor.until_ns,
+        below=Position(cursor.timestamp, cursor.arrival),
+    )
+
+
+def _mark(query: Query) -> bytes:
+    filters = msgspec.msgpack.encode([query.service_name, query.log_type, query.level])
+    return blake2b(filters, digest_size=6).digest()

@@ -1,0 +1,95 @@
+"""Every bound of the service, in one place, each with what happens past it.
+
+Names end in the unit and the direction (``_bytes_max``). Nothing else in the code base retypes these numbers.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+SECOND_NS = 1_000_000_000
+HOUR_NS = 3600 * SECOND_NS
+DAY_NS = 24 * HOUR_NS
+
+# --- One record: past any of these the record is rejected, with the reason, and the others are stored. ---
+
+SERVICE_NAME_CHARS_MAX = 256
+LOG_TYPE_CHARS_MAX = 128
+LOG_ID_CHARS_MAX = 64
+RECORD_BYTES_MAX = 256 * KIB
+"""Message in UTF-8, metadata text and names together."""
+METADATA_DEPTH_MAX = 31
+"""The metadata object itself is the first level."""
+INTEGER_DIGITS_MAX = 38
+"""DynamoDB's precision; a longer integer would not come back equal."""
+FUTURE_NS_MAX = 300 * SECOND_NS
+"""How far ahead of the server's clock a record's timestamp may be."""
+RETENTION_DAYS_DEFAULT = 30
+
+# --- One request: past these the request is refused whole. ---
+
+REQUEST_RECORDS_MAX = 10_000
+"""400 past it."""
+BODY_WIRE_BYTES_MAX = 4 * MIB
+"""413 past it, before the rest is read."""
+BODY_UNPACKED_BYTES_MAX = 32 * MIB
+"""413 past it: unpacking stops there."""
+UNPACK_OFF_LOOP_BYTES_MIN = 32 * KIB
+"""Packed bodies over this, some 256 KiB unpacked, are unpacked and decoded off the event loop's thread."""
+DECODE_OFF_LOOP_BYTES_MIN = MIB
+"""Plain bodies over this are decoded there: handing over a smaller one costs more than it frees."""
+IDEMPOTENCY_KEY_CHARS_MAX = 255
+IDEMPOTENCY_NS_MIN = DAY_NS
+"""How long a used key is remembered at least."""
+
+# --- Reading. ---
+
+PAGE_RECORDS_DEFAULT = 100
+PAGE_RECORDS_MAX = 10_000
+PAGE_BYTES_MAX = 5 * MIB // 2
+"""A page ends early here; ``next_cursor`` goes on."""
+READ_HOURS_DEFAULT = 24
+READ_HOURS_MAX = 168
+READ_SECONDS_MAX = 10.0
+"""The embedded home answers what it found by then, with ``complete: false``."""
+CURSOR_CHARS_MAX = 512
+
+# --- The listener. ---
+
+HEAD_BYTES_MAX = 10 * KIB
+"""Request line and headers; 431 past it."""
+HEAD_SECONDS_MAX = 10.0
+"""From the first byte of a request to the end of its headers; 408 past it."""
+BODY_SECONDS_MAX = 60.0
+"""From the end of the headers to the end of the body; 408 past it."""
+IDLE_SECONDS_MAX = 120.0
+"""A kept-alive connection without a request is closed after this."""
+BUFFERED_BYTES_MAX = 256 * MIB
+"""All bodies in memory together; past it sockets are not read until some are answered."""
+CONNECTIONS_MAX = 10_000
+"""Past it a new connection is closed at once."""
+
+# --- The rate: 429 past it. API Gateway's figures, as the architecture asks for them. ---
+
+THROTTLE_RATE_DEFAULT = 10_000
+THROTTLE_BURST_DEFAULT = 5_000
+
+# --- Identity. ---
+
+CLOCK_SKEW_SECONDS_MAX = 300
+TEMPORARY_KEY_SECONDS_MIN = 1
+TEMPORARY_KEY_SECONDS_MAX = 36 * 3600
+"""AWS STS's longest session."""
+
+# --- The embedded store. ---
+
+GROUP_RECORDS_MAX = 50_000
+"""One group commit takes up to about this many records; what is over waits for the next one."""
+TAIL_BYTES_MAX = 48 * MIB
+"""The newest records kept in memory; older ones are read from the files."""
+TAIL_LOAD_BYTES_MAX = 8 * MIB
+"""How much of it is filled at start, so that starting stays quick."""
+WAL_BYTES_MAX = 16 * MIB
+"""The write-ahead log is folded into its file past this."""
+CHUNK_CACHE_RECORDS_MAX = 100_000
+"""Opened chunks kept for the next page of the same reader."""

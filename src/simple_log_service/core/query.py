@@ -1,0 +1,50 @@
+"""What a reader asks for, and the page that it gets."""
+
+from __future__ import annotations
+
+import msgspec
+
+from simple_log_service.core.limits import PAGE_RECORDS_DEFAULT
+from simple_log_service.core.record import Kind, Position
+
+
+class Query(msgspec.Struct, frozen=True):
+    """The newest records that match, below a position.
+
+    ``since_ns`` is inclusive, ``until_ns`` exclusive; ``below`` is where the page before ended.
+    """
+
+    since_ns: int
+    until_ns: int | None = None
+    service_name: str | None = None
+    log_type: str | None = None
+    level: str | None = None
+    below: Position | None = None
+    limit: int = PAGE_RECORDS_DEFAULT
+
+    def matches(self, kind: Kind) -> bool:
+        """Whether records of this kind are asked for."""
+        return (
+            (self.service_name is None or self.service_name == kind.service_name)
+            and (self.log_type is None or self.log_type == kind.log_type)
+            and (self.level is None or self.level == kind.level)
+        )
+
+    @property
+    def ceiling(self) -> Position | None:
+        """The position that every answer stands strictly below: of the range's end or of the page before."""
+        if self.until_ns is None:
+            return self.below
+        end = Position(self.until_ns, -1)
+        return end if self.below is None else min(end, self.below)
+
+
+class Page(msgspec.Struct, frozen=True):
+    """``logs`` are records as JSON objects, newest first; ``below`` is where the next page goes on, if there is one.
+
+    ``complete`` is false where time ran out before the page was full or the range was looked at.
+    """
+
+    logs: list[bytes]
+    below: Position | None = None
+    complete: bool = True

@@ -1,0 +1,176 @@
+"""Runs: what memory, a fresh chunk and a merged block are to a reader, and the one function that merges them.
+
+A ``Run`` holds records of a time range and says which kinds it holds; asked, it yields its newest matching ones below
+a position. Merging takes runs in the order of their newest record and opens one only when its turn has come, so that
+a page costs what it shows, not what is stored.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from time import monotonic
+from typing import Protocol
+
+from simple_log_service.core.columns import Columns
+from simple_log_service.core.limits import PAGE_BYTES_MAX
+from simple_log_service.core.query import Page, Query
+from simple_log_service.core.record import Kind, Position, Record, encode_record
+
+ABOVE_ALL_ARRIVALS = 2**63 - 1
+
+
+class Run(Protocol):
+    """Some records of a store, for reading."""
+
+    @property
+    def time_max(self) -> int:
+        """The newest timestamp in it, nanoseconds."""
+
+    @property
+    def kinds(self) -> Mapping[Kind, int]:
+        """How many records of each kind it holds."""
+
+    def newest(self, query: Query) -> Iterator[Record]:
+        """Its matching records below the query's ceiling and not before its range, newest first."""
+
+
+class OutOfTime(Exception):
+    """A read's time is over; everything above ``below`` has been yielded."""
+
+    def __init__(self, below: Position) -> None:
+        super().__init__(below)
+        self.below = below
+
+
+class ColumnRun:
+    """A run whose columns are in memory.
+
+    ``arrivals`` are the records' arrival numbers, rising; ``generated_id`` makes the id of a record that came without.
+    """
+
+    def __init__(self, columns: Columns, arrivals: Sequence[int], generated_id: Callable[[int], str]) -> None:
+        self.columns = columns
+        self.arrivals = arrivals
+        self.generated_id = generated_id
+        self.kinds: Mapping[Kind, int] = _count(columns)
+        self.time_max = max(columns.timestamps)
+        self._in_order: tuple[Sequence[int], Sequence[int]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def followed_by(self, columns: Columns, arrivals: Sequence[int]) -> ColumnRun:
+        """A run of these records and some that arrived later."""
+        own, before = self.columns, len(self)
+        places = {kind: place for place, kind in enumerate(own.kinds)}
+        moved = [places.setdefault(kind, len(places)) for kind in columns.kinds]
+        joined = Columns(
+            list(places),
+            [*own.kind_places, *(moved[place] for place in columns.kind_places)],
+            [*own.timestamps, *columns.timestamps],
+            own.messages + columns.messages,
+            own.metadata + columns.metadata,
+            own.log_ids | {before + place: log_id for place, log_id in columns.log_ids.items()},
+        )
+        return ColumnRun(joined, [*self.arrivals, *arrivals], self.generated_id)
+
+    def newest(self, query: Query) -> Iterator[Record]:
+        """Its matching records below the query's ceiling and not before its range, newest first."""
+        order, times = self._sorted()
+        places = range(self._top(query.ceiling, order, times) - 1, bisect_left(times, query.since_ns) - 1, -1)
+        wanted = {place for place, kind in enumerate(self.columns.kinds) if query.matches(kind)}
+        if len(wanted) == len(self.columns.kinds):
+            return (self._record(order[place]) for place in places)
+        kind_places = self.columns.kind_places
+        return (self._record(order[place]) for place in places if kind_places[order[place]] in wanted)
+
+    def _record(self, place: int) -> Record:
+        columns = self.columns
+        arrival = self.arrivals[place]
+        return Record(
+            columns.kinds[columns.kind_places[place]],
+            columns.timestamps[place],
+            arrival,
+            columns.messages[place],
+            columns.metadata[place],
+            columns.log_ids.get(place) or self.generated_id(arrival),
+        )
+
+    def _sorted(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Places in the order of (timestamp, arrival), and the timestamps in that order."""
+        # Set in one step: several threads may read one run.
+        if self._in_order is None:
+            timestamps = self.columns.timestamps
+            # The sort is stable and places rise with arrival, so ties stand in the order of arrival.
+            order = sorted(range(len(timestamps)), key=timestamps.__getitem__)
+            self._in_order = order, [timestamps[place] for place in order]
+        return self._in_order
+
+    def _top(self, ceiling: Position | None, order: Sequence[int], times: Sequence[int]) -> int:
+        """How many records, in reading order, stand strictly below the ceiling."""
+        if ceiling is None:
+            return len(order)
+        low, high = bisect_left(times, ceiling.timestamp), bisect_right(times, ceiling.timestamp)
+        return bisect_left(order, ceiling.arrival, low, high, key=self.arrivals.__getitem__)
+
+
+def newest(runs: Iterable[Run], query: Query, deadline: float) -> Iterator[Record]:
+    """The matching records of several runs, newest first.
+
+    ``runs`` come in falling ``time_max`` and are taken one by one; ``deadline`` is a ``time.monotonic()``. Raises
+    ``OutOfTime`` between two runs once it has passed, though never before the first step down in time: going on from
+    there always gets further.
+    """
+    heap: list[tuple[int, int, int, Record, Iterator[Record]]] = []
+    tiebreak = count()
+
+    def advance(records: Iterator[Record]) -> None:
+        record = next(records, None)
+        if record is not None:
+            heapq.heappush(heap, (-record.timestamp, -record.arrival, next(tiebreak), record, records))
+
+    def pop_above(time: int) -> Iterator[Record]:
+        while heap and -heap[0][0] > time:
+            _, _, _, record, records = heapq.heappop(heap)
+            yield record
+            advance(records)
+
+    ceiling = query.ceiling
+    start: int | None = None
+    for run in runs:
+        # A run that reaches above the ceiling counts from there: time must not run out above where the page began.
+        top = run.time_max if ceiling is None else min(run.time_max, ceiling.timestamp)
+        yield from pop_above(top)
+        start = top if start is None else start
+        if top < start and monotonic() > deadline:
+            raise OutOfTime(Position(top, ABOVE_ALL_ARRIVALS))
+        if any(query.matches(kind) for kind in run.kinds):
+            advance(run.newest(query))
+    yield from pop_above(-1)
+
+
+def collect(records: Iterator[Record], query: Query) -> Page:
+    """A page of encoded records: it ends at the query's limit, early at ``PAGE_BYTES_MAX``, or out of time."""
+    logs: list[bytes] = []
+    size = 0
+    last: Position | None = None
+    try:
+        for record in records:
+            text = encode_record(record)
+            size += len(text) + 1
+            if last is not None and (len(logs) == query.limit or size > PAGE_BYTES_MAX):
+                return Page(logs, last)
+            logs.append(text)
+            last = record.position
+    except OutOfTime as out:
+        return Page(logs, out.below, complete=False)
+    return Page(logs)
+
+
+def _count(columns: Columns) -> Mapping[Kind, int]:
+    counts = Counter(columns.kind_places)
+    return {kind: counts[place] for place, kind in enumerate(columns.kinds)}

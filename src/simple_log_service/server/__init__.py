@@ -1,0 +1,1 @@
+"""The embedded home: one process that listens, verifies, throttles and answers."""

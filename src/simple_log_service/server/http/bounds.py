@@ -1,0 +1,28 @@
+"""The listener's bounds: those of ``core.limits`` unless told otherwise, and the few that are its own."""
+
+from __future__ import annotations
+
+import msgspec
+
+from simple_log_service.core import limits
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What one listener allows its clients. Times are seconds, kept to within one sweep and never cut short."""
+
+    head_bytes_max: int = limits.HEAD_BYTES_MAX
+    body_bytes_max: int = limits.BODY_WIRE_BYTES_MAX
+    buffered_bytes_max: int = limits.BUFFERED_BYTES_MAX
+    connections_max: int = limits.CONNECTIONS_MAX
+    head_seconds_max: float = limits.HEAD_SECONDS_MAX
+    body_seconds_max: float = limits.BODY_SECONDS_MAX
+    idle_seconds_max: float = limits.IDLE_SECONDS_MAX
+    drain_seconds_max: float = limits.BODY_SECONDS_MAX
+    """A client gets as long to take an answer as to send a body; past it the connection is aborted."""
+    chunks_max: int = 65_536
+    """Chunks of one chunked body, 400 past it: a flood of tiny ones costs the server more than the client."""
+    linger_seconds_max: float = 2.0
+    """How long input is discarded after a closing answer, so that it arrives before a reset could destroy it."""
+    linger_bytes_max: int = 4 * limits.BODY_WIRE_BYTES_MAX
+    sweep_seconds: float = 1.0
+    """How often deadlines are looked at: one timer for all connections instead of one for each request."""

@@ -1,0 +1,46 @@
+"""The embedded home's settings: flags of ``serve``, or environment variables (``SIMPLE_LOG_SERVICE_`` and the field).
+
+This is the one place where the server reads its environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from simple_log_service.core import limits
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may choose. A flag wins over its variable, a variable over the default."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMPLE_LOG_SERVICE_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(Path("data"), description="Folder of the store, the keys and the credentials.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="Region that signatures must name.")
+    throttle_rate: float = Field(
+        limits.THROTTLE_RATE_DEFAULT, ge=0, description="Requests a second, in all and for each key; 0 is no limit."
+    )
+    throttle_burst: float = Field(limits.THROTTLE_BURST_DEFAULT, ge=1, description="Size of the throttle's bucket.")
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM); with --tls-key the service speaks HTTPS.")
+    tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
+    retention_days: int = Field(
+        limits.RETENTION_DAYS_DEFAULT, ge=1, le=3650, description="Days for which records are taken and shown."
+    )
+    temporary_only: bool = Field(default=False, description="Refuse long-lived access keys.")
+    access_log: str = Field("-", description="Where a JSON line for each request goes: - (stdout), a file, or off.")
+    grace_seconds: float = Field(30.0, ge=0, description="How long a stop waits for requests under way.")
+    encryption_key: SecretStr | None = Field(
+        None, description="Key-encryption key, base64 of 32 bytes; else the file encryption-key in the data folder."
+    )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("give both --tls-cert and --tls-key, or neither")
+        return self

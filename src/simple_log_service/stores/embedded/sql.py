@@ -1,0 +1,42 @@
+"""Small helpers over apsw: rows without their types, which only the statement knows, and errors in our own terms."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+
+from simple_log_service.core.errors import StoreFull, StoreUnavailable
+
+_DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+
+
+def rows(connection: apsw.Connection, statement: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every row of a statement's answer."""
+    return connection.execute(statement, bindings).fetchall()
+
+
+def one_row(connection: apsw.Connection, statement: str, bindings: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    """The only row of a statement's answer; ``StoreUnavailable`` where there is none."""
+    found = rows(connection, statement, bindings)
+    if not found:
+        raise StoreUnavailable("The store is damaged: a row that another one names is missing.")
+    return found[0]
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """SQLite's and the system's errors, as the store's own."""
+    try:
+        yield
+    except apsw.FullError:
+        raise StoreFull("The disk is full; nothing of this request was stored.") from None
+    except apsw.Error as error:
+        raise StoreUnavailable(f"The store failed: {type(error).__name__}.") from error
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise StoreFull("The disk is full; nothing of this request was stored.") from None
+        raise StoreUnavailable(f"The store failed: {error.strerror}.") from error

@@ -1,0 +1,206 @@
+"""The one writer: looks up what was stored before, seals a group, and commits it with one fsync.
+
+It runs in a thread of its own. What it does for a group is compressing, sealing and SQLite's work, all of which let the
+event loop go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+
+import apsw
+import msgspec
+
+from simple_log_service.core.admission import GivenId, receipt_of
+from simple_log_service.core.batch import Batch
+from simple_log_service.core.errors import IdempotencyMismatch
+from simple_log_service.core.limits import WAL_BYTES_MAX
+from simple_log_service.core.receipts import LogIdRun, Receipt
+from simple_log_service.stores.embedded.catalog import Catalog, TimeRange
+from simple_log_service.stores.embedded.day_file import DayFile
+from simple_log_service.stores.embedded.frames import compress
+from simple_log_service.stores.embedded.group import Group, HashPair, Member, split_pair
+from simple_log_service.stores.embedded.sealing import Part, Sealer
+from simple_log_service.stores.embedded.sql import one_row, rows, translated_errors
+
+_RETRY_FILES = 2
+"""Used Idempotency-Keys are looked for in the files of this day and the last: 24 hours at least."""
+
+_RECEIPT = msgspec.msgpack.Decoder(Receipt)
+
+
+class Written(msgspec.Struct):
+    """A committed group: a receipt for each member, and what makes the ids of its file."""
+
+    receipts: list[Receipt]
+    generated_id: Callable[[int], str]
+
+
+class SeenBefore(msgspec.Struct):
+    """Nothing was written, since some of the group was there already.
+
+    ``answers`` holds, by member, the first receipt of its key, or the error that the key was used otherwise.
+    """
+
+    answers: dict[int, Receipt | IdempotencyMismatch]
+    known: set[GivenId]
+
+
+class _Open(msgspec.Struct):
+    """The file being written: its connection and this process's data key in it."""
+
+    file: DayFile
+    connection: apsw.Connection
+    sealer: Sealer
+    next_id: int
+
+
+class Writer:
+    """Writes groups to the file of their day. After an error other than a full disk it must not be used again."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._current: _Open | None = None
+        self._readers: dict[DayFile, apsw.Connection] = {}
+
+    def write(self, group: Group) -> Written | SeenBefore:
+        """Commit the group, or say what of it was there before. Raises ``StoreFull`` or ``StoreUnavailable``."""
+        with translated_errors():
+            current = self._open(group.arrival_first)
+            connection = current.connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                seen = self._seen_before(group, current)
+                written = None if seen else self._insert(group, current)
+                connection.execute("ROLLBACK" if seen else "COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        if written is None:
+            assert seen is not None
+            return seen
+        if group.columns is not None:
+            current.next_id += 1
+            span = TimeRange(min(group.columns.timestamps), max(group.columns.timestamps))
+            self._catalog.extend(current.file, span, group.arrival_first + group.records - 1)
+        return written
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into its file, once it has grown; done after the group was answered."""
+        current = self._current
+        if current is None:
+            return
+        with translated_errors():
+            try:
+                pages = current.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0]
+                if pages * 4096 > WAL_BYTES_MAX:
+                    current.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            except (apsw.BusyError, apsw.FullError):
+                # A long read or a full disk: the log keeps everything until a later try.
+                return
+
+    def close(self) -> None:
+        """Fold the log in and close every connection."""
+        if self._current is not None:
+            self._current.connection.close()
+            self._current = None
+        for connection in self._readers.values():
+            connection.close()
+        self._readers.clear()
+
+    def _open(self, arrival: int) -> _Open:
+        file = self._catalog.file_of(arrival)
+        if self._current is None or self._current.file is not file:
+            if self._current is not None:
+                self._current.connection.close()
+            connection = file.connect(writable=True)
+            highest = one_row(connection, "SELECT coalesce(max(id), 0) FROM chunks")[0]
+            self._current = _Open(file, connection, file.new_sealer(connection), int(highest) + 1)
+        return self._current
+
+    def _insert(self, group: Group, current: _Open) -> Written:
+        connection, sealer = current.connection, current.sealer
+        generated_id = current.file.generated_id
+        receipts = [
+            receipt_of(member.waiting.batch, member.stored, member.arrival_first, generated_id)
+            for member in group.members
+        ]
+        if group.columns is not None:
+            chunk, times = current.next_id, group.columns.timestamps
+            arrival_last = group.arrival_first + group.records - 1
+            head = sealer.seal(Part.CHUNK_HEAD, chunk, group.head)
+            body = sealer.seal(Part.CHUNK_BODY, chunk, compress(group.body))
+            connection.execute(
+                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(chunk, sealer.key_id, min(times), max(times)),
+                    *(group.arrival_first, arrival_last, group.records, head, body),
+                ),
+            )
+        if group.given:
+            connection.executemany("INSERT INTO log_ids VALUES (?, ?)", sorted(group.given))
+        self._insert_retries(group, receipts, current)
+        return Written(receipts, generated_id)
+
+    def _insert_retries(self, group: Group, receipts: list[Receipt], current: _Open) -> None:
+        inserts: list[tuple[int | bytes | None, ...]] = []
+        for member, receipt in zip(group.members, receipts, strict=True):
+            pair, batch = member.retry_hash, member.waiting.batch
+            if pair is None or batch.retry is None or len(batch) == 0:
+                continue
+            sealed = None
+            if not _is_plain(batch, receipt):
+                sealed = current.sealer.seal(Part.RECEIPT, pair[0], msgspec.msgpack.encode(receipt))
+            place = (current.sealer.key_id, member.arrival_first, receipt.accepted)
+            inserts.append((*pair, *split_pair(batch.retry.fingerprint), *place, sealed))
+        if inserts:
+            current.connection.executemany("INSERT INTO retries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", inserts)
+
+    def _seen_before(self, group: Group, current: _Open) -> SeenBefore | None:
+        answers: dict[int, Receipt | IdempotencyMismatch] = {}
+        for place, member in enumerate(group.members):
+            answer = self._first_answer(member, current)
+            if answer is not None:
+                answers[place] = answer
+        known = self._known_ids(group.given, current) if group.given else set()
+        return SeenBefore(answers, known) if answers or known else None
+
+    def _first_answer(self, member: Member, current: _Open) -> Receipt | IdempotencyMismatch | None:
+        pair, retry = member.retry_hash, member.waiting.batch.retry
+        if pair is None or retry is None:
+            return None
+        for file in self._catalog.newest_first()[:_RETRY_FILES]:
+            connection = self._connection(file, current)
+            found = rows(connection, "SELECT * FROM retries WHERE hash_high = ? AND hash_low = ?", pair)
+            if not found:
+                continue
+            _, _, print_high, print_low, key_id, arrival, records, sealed = found[0]
+            if (print_high, print_low) != split_pair(retry.fingerprint):
+                return IdempotencyMismatch("This Idempotency-Key was used before, with another request.")
+            if sealed is not None:
+                return _RECEIPT.decode(file.sealer(connection, key_id).open(Part.RECEIPT, pair[0], sealed))
+            return Receipt(records, log_ids=[LogIdRun(0, records, file.generated_id(arrival))])
+        return None
+
+    def _known_ids(self, given: dict[HashPair, GivenId], current: _Open) -> set[GivenId]:
+        known: set[GivenId] = set()
+        highs = array("q", sorted(high for high, _ in given))
+        for file in self._catalog.newest_first():
+            candidates = "SELECT hash_high, hash_low FROM log_ids WHERE hash_high IN carray(?)"
+            found = rows(self._connection(file, current), candidates, (apsw.carray(highs),))
+            known.update(given[high, low] for high, low in found if (high, low) in given)
+        return known
+
+    def _connection(self, file: DayFile, current: _Open) -> apsw.Connection:
+        if file is current.file:
+            return current.connection
+        if file not in self._readers:
+            self._readers[file] = file.connect()
+        return self._readers[file]
+
+
+def _is_plain(batch: Batch, receipt: Receipt) -> bool:
+    """Whether a receipt follows from its first arrival number and its count alone."""
+    return not receipt.rejected and not receipt.duplicates and batch.log_ids is None
