@@ -1,4 +1,4 @@
-"""How property tests run: on the same examples every time; ``--hypothesis-profile thorough`` tries more and other ones."""
+"""How property tests run: always on the same examples; with ``--hypothesis-profile thorough`` on more and others."""
 
 from __future__ import annotations
 

@@ -9,10 +9,12 @@ import pytest
 import pytest_asyncio
 
 from simple_log_service.core.ports import LogStore
+from simple_log_service.stores.embedded import store as embedded_store
+from simple_log_service.stores.embedded import tail
 from simple_log_service.stores.memory import MemoryStore
 from support.stores import SetClock, open_embedded
 
-STORES = ("memory", "embedded")
+STORES = ("memory", "embedded", "embedded without a tail")
 
 
 @pytest.fixture
@@ -22,8 +24,13 @@ def clock() -> SetClock:
 
 
 @pytest_asyncio.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, clock: SetClock, tmp_path: Path) -> AsyncIterator[LogStore]:
-    """An empty store."""
+async def store(
+    request: pytest.FixtureRequest, clock: SetClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[LogStore]:
+    """An empty store. The last of them keeps but one commit in memory, so that it reads from its files."""
+    if request.param == "embedded without a tail":
+        monkeypatch.setattr(embedded_store, "TAIL_BYTES_MAX", 0)
+        monkeypatch.setattr(tail, "_RUN_RECORDS_MIN", 1)
     opened: LogStore
     opened = MemoryStore(clock) if request.param == "memory" else await open_embedded(tmp_path / "logs", clock)
     yield opened

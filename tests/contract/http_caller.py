@@ -1,6 +1,6 @@
 """Somebody who holds a key: signs requests, sends them byte for byte as they are, and reads answers strictly.
 
-What every answer must carry, whatever it says, is checked on the way: so it is checked in each test.
+What every answer must carry, and that it is one which ``openapi.yaml`` knows, is checked on the way: in each test.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from contract.http_document import assert_documented
 from simple_log_service.api.signer import Credentials
 from support.raw_http import Answer, RawClient, connected
 from support.signing import Request, signed
@@ -58,7 +59,7 @@ class Caller:
     def send(self, request: Request) -> Answer:
         """Send whatever has become of a request, on a connection of its own."""
         with connected(self.address, self.tls) as client:
-            return checked(send_on(client, request))
+            return send_on(client, request)
 
     def ask(
         self,
@@ -115,9 +116,12 @@ def wire(request: Request) -> bytes:
 
 
 def send_on(client: RawClient, request: Request) -> Answer:
-    """Send on an open connection and read the answer."""
+    """Send on an open connection and read the answer, which has to be a documented one."""
     client.send(wire(request))
-    return client.answer(has_body=request.method != "HEAD")
+    answer = client.answer(has_body=request.method != "HEAD")
+    checked(answer)
+    assert_documented(request, answer)
+    return answer
 
 
 def said(answer: Answer) -> Any:
@@ -127,7 +131,7 @@ def said(answer: Answer) -> Any:
 
 
 def checked(answer: Answer) -> Answer:
-    """What every answer of either home carries."""
+    """The same answer, with all that every answer carries."""
     UUID(answer.headers["x-amzn-requestid"])
     assert answer.headers["access-control-allow-origin"] == "*"
     exposed = answer.headers["access-control-expose-headers"]

@@ -26,18 +26,35 @@ API = "embedded/default"
 
 
 class Home:
-    """A running home. ``admin`` may do everything; ``key`` makes further keys, which work at once."""
+    """A running home; ``key`` makes keys for it, which work at once."""
 
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
         self.region = REGION
-        endpoint = urlsplit(server.endpoint)
+        self._keys = DataDir(server.data_dir, None).access_keys
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens; elsewhere after a restart."""
+        endpoint = urlsplit(self.server.endpoint)
         assert endpoint.hostname is not None
         assert endpoint.port is not None
-        self.address = (endpoint.hostname, endpoint.port)
-        self.admin = self.caller(server.credentials)
-        self.stranger = Caller(self.address, None, REGION)
-        self._keys = DataDir(server.data_dir, None).access_keys
+        return endpoint.hostname, endpoint.port
+
+    @property
+    def admin(self) -> Caller:
+        """Somebody who may do everything."""
+        return self.caller(self.server.credentials)
+
+    @property
+    def stranger(self) -> Caller:
+        """Somebody without credentials."""
+        return Caller(self.address, None, self.region)
+
+    def restart(self) -> None:
+        """Stop it gracefully, and start it again with all that it holds."""
+        assert self.server.stop() == 0
+        self.server.start()
 
     def caller(self, credentials: Credentials) -> Caller:
         """Somebody with these credentials."""
@@ -69,9 +86,11 @@ class Home:
 @contextmanager
 def running_home(*flags: str) -> Iterator[Home]:
     """An empty home, gone with all that it holds afterwards. Its throttle is off unless ``flags`` say otherwise."""
-    with TemporaryDirectory(prefix="slog-home-") as folder:
-        with ServerProcess(Path(folder) / "data", "--throttle-rate", "0", *flags) as server:
-            yield Home(server)
+    with (
+        TemporaryDirectory(prefix="slog-home-") as folder,
+        ServerProcess(Path(folder) / "data", "--throttle-rate", "0", *flags) as server,
+    ):
+        yield Home(server)
 
 
 def fresh_name(stem: str = "service") -> str:

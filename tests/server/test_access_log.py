@@ -12,11 +12,11 @@ from typing import IO, Any
 import msgspec
 import pytest
 from structlog.testing import capture_logs
-from support.raw_http import connected, request
-from support.serving import serving, until
 
 from simple_log_service.server.access_log import AccessLog, Entry
 from simple_log_service.server.metrics import PrometheusMetrics
+from support.raw_http import connected, request
+from support.serving import serving, until
 
 POST = "POST /echo HTTP/1.1"
 

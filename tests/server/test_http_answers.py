@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 import pytest
+
+from simple_log_service.server.http import Bounds
 from support.raw_http import connected, request
 from support.serving import Serving, serving, until
 
@@ -111,7 +113,7 @@ def test_requests_are_counted_by_route_and_status(served: Serving) -> None:
 
 
 def test_open_connections_and_buffered_bytes_are_gauges() -> None:
-    with serving(sweep_seconds=0.01) as served, connected(served.address) as client:
+    with serving(bounds=Bounds(sweep_seconds=0.01)) as served, connected(served.address) as client:
         client.send(request("POST /held HTTP/1.1", body=b"abc"))
         until(lambda: (served.sample("slog_connections"), served.sample("slog_buffered_bytes")) == (1, 3))
         served.release()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.raw_http import connected, request
-from support.serving import Serving, serving, until
 
 from simple_log_service.core.limits import BODY_WIRE_BYTES_MAX
+from simple_log_service.server.http import Bounds
+from support.raw_http import connected, request
+from support.serving import Serving, serving, until
 
 POST = "POST /echo HTTP/1.1"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -78,7 +79,7 @@ def test_a_chunked_body_past_the_bound_is_answered_413(served: Serving) -> None:
 
 
 def test_a_flood_of_tiny_chunks_is_answered_400() -> None:
-    with serving(chunks_max=100) as served, connected(served.address) as client:
+    with serving(bounds=Bounds(chunks_max=100)) as served, connected(served.address) as client:
         assert client.ask(request(POST, CHUNKED, body=chunked(*[b"a"] * 100))).status == 200
         assert client.ask(request(POST, CHUNKED, body=chunked(*[b"a"] * 101))).status == 400
 
@@ -147,6 +148,13 @@ def test_a_client_that_did_not_wait_gets_no_100(served: Serving) -> None:
         assert client.ask(request("POST /echo HTTP/1.1", "Expect: 100-continue")).status == 200
 
 
+def test_a_client_whose_body_has_begun_gets_no_100(served: Serving) -> None:
+    with connected(served.address) as client:
+        client.send(request(POST, "Expect: 100-continue", "Content-Length: 6", body=b"abc"))
+        until(lambda: served.listener.reserved_body_bytes == 6)
+        assert client.ask(b"def").status == 200
+
+
 def test_http_1_0_knows_no_100(served: Serving) -> None:
     with connected(served.address) as client:
         client.send(request("POST /echo HTTP/1.0", "Expect: 100-continue", "Content-Length: 3"))
@@ -161,11 +169,12 @@ def wait_for_reserved(served: Serving, expected: int) -> None:
 
 
 def test_a_body_that_does_not_fit_waits_until_another_is_answered() -> None:
-    with serving(buffered_bytes_max=1000) as served:
+    with serving(bounds=Bounds(buffered_bytes_max=1000)) as served:
         with connected(served.address) as first, connected(served.address) as second:
             first.send(request("POST /held HTTP/1.1", body=b"a" * 600))
             assert served.application.arrived.acquire(timeout=10)
             second.send(request(POST, body=b"b" * 600))
+            until(lambda: any(each._wire.reading_paused for each in tuple(served.listener._context.connections)))
             second.socket.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 second.answer()
@@ -177,8 +186,12 @@ def test_a_body_that_does_not_fit_waits_until_another_is_answered() -> None:
 
 
 def test_small_bodies_do_not_overtake_a_large_one_that_waits() -> None:
-    with serving(buffered_bytes_max=1000) as served:
-        with connected(served.address) as holder, connected(served.address) as large, connected(served.address) as small:
+    with serving(bounds=Bounds(buffered_bytes_max=1000)) as served:
+        with (
+            connected(served.address) as holder,
+            connected(served.address) as large,
+            connected(served.address) as small,
+        ):
             holder.send(request("POST /held HTTP/1.1", body=b"a" * 600))
             assert served.application.arrived.acquire(timeout=10)
             large.send(request("POST /held HTTP/1.1", body=b"b" * 900))
@@ -195,7 +208,7 @@ def test_small_bodies_do_not_overtake_a_large_one_that_waits() -> None:
 
 
 def test_chunked_bodies_reserve_the_bound_and_give_back_what_they_did_not_need() -> None:
-    with serving(buffered_bytes_max=BODY_WIRE_BYTES_MAX) as served:
+    with serving(bounds=Bounds(buffered_bytes_max=BODY_WIRE_BYTES_MAX)) as served:
         with connected(served.address) as first, connected(served.address) as second:
             first.send(request("POST /held HTTP/1.1", CHUNKED, body=b"3\r\nab"))
             wait_for_reserved(served, BODY_WIRE_BYTES_MAX)
@@ -208,7 +221,7 @@ def test_chunked_bodies_reserve_the_bound_and_give_back_what_they_did_not_need()
 
 
 def test_half_read_bodies_do_not_block_each_other_for_ever() -> None:
-    with serving(buffered_bytes_max=1000) as served:
+    with serving(bounds=Bounds(buffered_bytes_max=1000)) as served:
         clients = [connected(served.address) for _ in range(8)]
         entered = [client.__enter__() for client in clients]
         for client in entered:
@@ -223,7 +236,7 @@ def test_half_read_bodies_do_not_block_each_other_for_ever() -> None:
 
 @pytest.mark.parametrize("part", [b"", b"abc"])
 def test_a_client_that_leaves_with_its_body_half_sent_gives_the_memory_back(part: bytes) -> None:
-    with serving(buffered_bytes_max=1000) as served:
+    with serving(bounds=Bounds(buffered_bytes_max=1000)) as served:
         with connected(served.address) as client:
             client.send(request(POST, "Content-Length: 900", body=part))
             wait_for_reserved(served, 900)
@@ -235,8 +248,12 @@ def test_a_client_that_leaves_with_its_body_half_sent_gives_the_memory_back(part
 
 
 def test_a_client_that_leaves_while_it_waits_for_memory_lets_the_next_one_in() -> None:
-    with serving(buffered_bytes_max=1000) as served:
-        with connected(served.address) as holder, connected(served.address) as leaving, connected(served.address) as next_:
+    with serving(bounds=Bounds(buffered_bytes_max=1000)) as served:
+        with (
+            connected(served.address) as holder,
+            connected(served.address) as leaving,
+            connected(served.address) as next_,
+        ):
             holder.send(request("POST /held HTTP/1.1", body=b"a" * 600))
             assert served.application.arrived.acquire(timeout=10)
             leaving.send(request(POST, body=b"b" * 900))
@@ -254,7 +271,7 @@ def test_a_client_that_leaves_while_it_waits_for_memory_lets_the_next_one_in() -
 
 
 def test_a_body_that_waits_for_memory_too_long_is_answered_503_and_no_other_is_harmed() -> None:
-    with serving(buffered_bytes_max=1000, body_seconds_max=0.05, sweep_seconds=0.02) as served:
+    with serving(bounds=Bounds(buffered_bytes_max=1000, body_seconds_max=0.05, sweep_seconds=0.02)) as served:
         with connected(served.address) as holder, connected(served.address) as waiting:
             holder.send(request("POST /held HTTP/1.1", body=b"a" * 600))
             assert served.application.arrived.acquire(timeout=10)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from itertools import pairwise
 from typing import NamedTuple
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.bad_http import BAD_CHUNKS, BAD_HEADS
-from support.raw_http import request
 
 from simple_log_service.api.errors import missing_authentication_token
 from simple_log_service.api.messages import RequestHead, Response
@@ -21,6 +20,8 @@ from simple_log_service.server.http import Attribution, Bounds
 from simple_log_service.server.http.connection import Connection
 from simple_log_service.server.http.context import Context
 from simple_log_service.server.metrics import PrometheusMetrics
+from support.bad_http import BAD_CHUNKS, BAD_HEADS
+from support.raw_http import request
 
 BOUNDS = Bounds(head_bytes_max=1000, body_bytes_max=500, buffered_bytes_max=500)
 STATUSES = {200, 400, 403, 413, 417, 431}
@@ -86,7 +87,7 @@ class Application:
     def __init__(self, *, late: bool) -> None:
         self.late = late
         self.admitted: list[RequestHead] = []
-        self.awaited: list[asyncio.Future[None]] = []
+        self.futures: list[asyncio.Future[None]] = []
 
     def admit(self, head: RequestHead) -> RequestHead:
         self.admitted.append(head)
@@ -99,8 +100,8 @@ class Application:
 
     async def handle(self, _ticket: RequestHead, body: bytes) -> Response:
         if self.late:
-            self.awaited.append(asyncio.get_running_loop().create_future())
-            await self.awaited[-1]
+            self.futures.append(asyncio.get_running_loop().create_future())
+            await self.futures[-1]
         return Response(200, body)
 
 
@@ -123,15 +124,15 @@ async def converse(pieces: list[bytes], *, late: bool) -> Conversation:
     for piece in pieces:
         while piece:
             while transport.paused:
-                assert application.awaited, "it waits for nothing"
-                application.awaited.pop().set_result(None)
+                assert application.futures, "it waits for nothing"
+                application.futures.pop().set_result(None)
                 await asyncio.sleep(0)
             room = connection.get_buffer(-1)[: len(piece)]
             room[:] = piece[: len(room)]
             connection.buffer_updated(len(room))
             piece = piece[len(room) :]  # noqa: PLW2901 - what is left of it
-    while application.awaited:
-        application.awaited.pop().set_result(None)
+    while application.futures:
+        application.futures.pop().set_result(None)
         await asyncio.sleep(0)
     assert b"slog_internal_errors_total 0.0" in metrics.render()
     conversation = Conversation(
@@ -168,7 +169,7 @@ def answers_in(written: bytes, methods: list[str]) -> list[tuple[int, bytes]]:
 
 def cut(data: bytes, points: list[int]) -> list[bytes]:
     at = sorted({0, len(data), *(point % (len(data) + 1) for point in points)})
-    return [data[begin:end] for begin, end in zip(at, at[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(at)]
 
 
 def check(data: bytes, points: list[int]) -> None:

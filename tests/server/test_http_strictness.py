@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from support.bad_http import BAD_CHUNKS, BAD_HEADS
 from support.raw_http import connected, request
 from support.serving import Serving, serving
@@ -124,9 +125,7 @@ def test_an_offer_to_upgrade_is_ignored(served: Serving) -> None:
         ("/echo?a=//../%2f\\&b=?", "/echo", "a=//../%2f\\&b=?"),
     ],
 )
-def test_path_and_query_come_through_as_they_were_sent(
-    served: Serving, target: str, path: str, query: str
-) -> None:
+def test_path_and_query_come_through_as_they_were_sent(served: Serving, target: str, path: str, query: str) -> None:
     with connected(served.address) as client:
         assert client.ask(request(f"GET {target} HTTP/1.1")).status == 200
     head = served.application.heads[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from simple_log_service.server.http import Bounds
+from simple_log_service.server.tls import TlsError, server_context
 from support.raw_http import connected, request
 from support.serving import Serving, serving
-
-from simple_log_service.server.tls import TlsError, server_context
 
 POST = "POST /echo HTTP/1.1"
 
@@ -24,15 +25,15 @@ def write_pair(folder: Path, name: str, pass_phrase: bytes | None = None) -> tup
     """A self-signed certificate for ``localhost`` and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -41,9 +42,7 @@ def write_pair(folder: Path, name: str, pass_phrase: bytes | None = None) -> tup
     )
     certificate_path, key_path = folder / f"{name}.pem", folder / f"{name}.key"
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    )
+    key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
     return certificate_path, key_path
 
 
@@ -81,9 +80,9 @@ def test_tls_1_2_is_taken_and_1_1_is_refused(served: Serving, client_context: ss
     with connected(served.address, client_context) as client:
         assert client.ask(request(POST, body=b"abc")).body == b"abc"
     client_context.set_ciphers("DEFAULT@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         client_context.minimum_version = client_context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(ssl.SSLError, match="EOF|ALERT"), connected(served.address, client_context):
+    with pytest.raises(ssl.SSLError, match=r"EOF|ALERT"), connected(served.address, client_context):
         pass
 
 
@@ -91,10 +90,13 @@ def test_tls_1_2_is_taken_and_1_1_is_refused(served: Serving, client_context: ss
 def test_a_last_answer_over_tls_ends_the_connection(
     pair: tuple[Path, Path], client_context: ssl.SSLContext, bad: bytes
 ) -> None:
-    with serving(tls=server_context(*pair), linger_seconds_max=0.05, sweep_seconds=0.02) as served:
-        with connected(served.address, client_context) as client:
-            assert client.ask(bad).headers["connection"] == "close"
-            assert client.is_closed()
+    brief = Bounds(linger_seconds_max=0.05, sweep_seconds=0.02)
+    with (
+        serving(tls=server_context(*pair), bounds=brief) as served,
+        connected(served.address, client_context) as client,
+    ):
+        assert client.ask(bad).headers["connection"] == "close"
+        assert client.is_closed()
 
 
 def test_a_client_that_speaks_plainly_to_tls_disturbs_nobody(served: Serving, client_context: ssl.SSLContext) -> None:

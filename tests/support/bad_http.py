@@ -104,9 +104,9 @@ BAD_REQUEST_LINES: dict[str, bytes] = {
 BAD_PATHS: dict[str, bytes] = {
     path: request(f"GET {path} HTTP/1.1")
     for path in (
-        "//", "//echo", "/echo//", "/a//b", "/.", "/..", "/./echo", "/../echo", "/a/./b", "/a/../echo", "/a/..", "/..?a",
-        "/a%2fb", "/a%2Fb", "/a\\b", "/a%5cb", "/a%5Cb", "/a%00b", "/%", "/%4", "/%zz", "/a%", "/<a>", "/{a}", '/"', "/^",
-        "/`", "/a|b", "/[a]",
+        "//", "//echo", "/echo//", "/a//b", "/.", "/..", "/./echo", "/../echo", "/a/./b", "/a/../echo", "/a/..",
+        "/..?a", "/a%2fb", "/a%2Fb", "/a\\b", "/a%5cb", "/a%5Cb", "/a%00b", "/%", "/%4", "/%zz", "/a%", "/<a>", "/{a}",
+        '/"', "/^", "/`", "/a|b", "/[a]",
     )
 }  # fmt: skip
 

@@ -75,7 +75,7 @@ class EchoApplication:
         if ticket.path == "/large":
             body = b"x" * LARGE_BYTES
         if ticket.path == "/empty":
-            return Response(204, b"")
+            return Response(204, b"not to be sent")
         self.finished += 1
         known = {"method": ticket.method, "path": ticket.path, "query": ticket.query, "source": ticket.source_ip}
         headers = (("X-Head", msgspec.json.encode(known).decode()), ("X-Secure", str(ticket.secure)))
@@ -126,19 +126,21 @@ class Serving:
                 return float(found.rsplit(" ", 1)[1])
         return 0.0
 
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
     @contextmanager
     def running(self) -> Iterator[Serving]:
-        thread = threading.Thread(target=self._loop.run_forever)
+        thread = threading.Thread(target=self._serve)
         thread.start()
         try:
             self.address = self.run(self.listener.start("127.0.0.1", 0))[0]
             yield self
-            self.run(self.listener.stop(0))
         finally:
+            self.run(self.listener.stop(0))
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join()
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
         assert self.loop_errors == []
 
 
@@ -147,12 +149,12 @@ def serving(
     *,
     access_log: Callable[[PrometheusMetrics], AccessLog] | None = None,
     tls: ssl.SSLContext | None = None,
-    **bounds: float,
+    bounds: Bounds | None = None,
 ) -> Iterator[Serving]:
-    """Serve the echo application; ``bounds`` replace those of ``Bounds``. Nothing may have reached the loop."""
+    """Serve the echo application. Nothing may have reached the loop."""
     application = EchoApplication()
     metrics = PrometheusMetrics()
     log = access_log(metrics) if access_log else None
-    listener = Listener(application, metrics, access_log=log, tls=tls, bounds=Bounds(**bounds))  # type: ignore[arg-type]
+    listener = Listener(application, metrics, access_log=log, tls=tls, bounds=bounds)
     with Serving(listener, application, metrics).running() as served:
         yield served

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -77,13 +78,16 @@ class StubService:
         return Scripted(200, {"count": 0, "logs": [], "next_cursor": None, "complete": True})
 
     @contextmanager
-    def running(self) -> Iterator[StubService]:
+    def running(self, tls: ssl.SSLContext | None = None) -> Iterator[StubService]:
         """Serve on a free port of 127.0.0.1."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        if tls is not None:
+            # Handshakes belong to the handlers' threads: one that fails is theirs to report.
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
         try:
             yield self
         finally:

@@ -223,7 +223,9 @@ def batches(draw: st.DrawFn, max_size: int = 8) -> Batch:
         return draw(st.lists(values, min_size=size, max_size=size))
 
     times = st.integers(NOW_NS - DAY_NS, NOW_NS) | st.integers(NOW_NS - 3, NOW_NS)
-    given = st.lists(st.none() | st.sampled_from("abcdef") | st.text(min_size=1, max_size=64), min_size=size, max_size=size)
+    given = st.lists(
+        st.none() | st.sampled_from("abcdef") | st.text(min_size=1, max_size=64), min_size=size, max_size=size
+    )
     log_ids = draw(st.none() | given)
     return Batch(
         column(st.sampled_from(["api", "worker", "ümlaut"])),

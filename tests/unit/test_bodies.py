@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -100,7 +101,7 @@ def test_a_second_member_or_frame_counts_as_bytes_behind_the_data(encoding: str,
 
 @pytest.mark.parametrize("size", range(1000, 1050))
 def test_data_that_ends_near_a_step_of_the_unpacker_ends_there(size: int) -> None:
-    content = bytes(place * 7919 % 251 for place in range(size))
+    content = random.Random(size).randbytes(size)
     packed = zstandard.ZstdCompressor(write_content_size=False).compress(content)
     assert unpack(packed, "zstd") == content
     assert "goes on" in refusal(packed + b"x", "zstd")
@@ -149,8 +150,10 @@ def test_zstd_that_needs_a_dictionary_is_refused() -> None:
     assert refusal(packed, "zstd") == "The body is not valid zstd."
 
 
-def test_zstd_that_asks_for_a_window_of_2_gib_is_refused_before_it_gets_one() -> None:
-    frame = b"\x28\xb5\x2f\xfd" + bytes([0x00, 21 << 3]) + rle_block(b"a", 100, last=True)
+@pytest.mark.parametrize("window_log", [24, 27, 31, 41])
+def test_zstd_that_asks_for_a_window_of_more_than_8_mib_is_refused_before_it_gets_one(window_log: int) -> None:
+    # RFC 8878, section 3.1.1.1.2: the exponent, less 10, in the upper five bits.
+    frame = b"\x28\xb5\x2f\xfd" + bytes([0x00, window_log - 10 << 3]) + rle_block(b"a", 100, last=True)
     tracemalloc.start()
     try:
         assert refusal(frame, "zstd") == "The body is not valid zstd."

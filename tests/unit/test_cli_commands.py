@@ -295,6 +295,21 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(stub: StubService, enviro
     assert process.wait(TIMEOUT_SECONDS) == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+@pytest.mark.parametrize("command", [["recent"], ["recent", "-o", "json"], ["send", "-o", "json"]])
+def test_output_that_cannot_be_written_ends_in_1(
+    command: list[str], stub: StubService, environ: Mapping[str, str]
+) -> None:
+    if command[0] == "recent":
+        stub.script = [_page(_log(1))]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [SLOG, *command], env=environ, input=b"x", stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[-1] == "Error: The output cannot be written: No space left on device."
+
+
 # --- Terminals ---
 
 

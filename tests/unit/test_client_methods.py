@@ -104,6 +104,15 @@ def test_any_number_of_records_goes_out_in_order_and_each_receipt_knows_its_reco
     assert [each["message"] for request in stub.seen for each in request.records] == list(map(str, range(25)))
 
 
+def test_a_service_s_own_address_is_one_that_a_policy_can_name(client: Client, stub: StubService) -> None:
+    client.send([{"log_type": "t", "message": "x"}], service_name="my-service_1.0~b")
+    list(client.send_all([{"log_type": "t", "message": "x"}], service_name="other"))
+    assert [request.target for request in stub.seen] == ["/services/my-service_1.0~b/logs", "/services/other/logs"]
+    for name in ("a b", "a/b", "..", "", "é"):
+        with pytest.raises(ValueError, match="address"):
+            client.send([RECORD], service_name=name)
+
+
 def test_filters_are_written_so_that_signature_and_service_read_the_same(client: Client, stub: StubService) -> None:
     moment = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     client.recent(service_name="a b+c/d&e=é", level=None, since="10m", until=moment, limit=5)

@@ -175,11 +175,13 @@ def test_records_with_and_without_a_timestamp_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("unit_ns", [1, 10**3, 10**6, 10**9])
-def test_the_time_range_is_kept_to_the_nanosecond(unit_ns: int) -> None:
+@pytest.mark.parametrize("unknown", [{}, {"host": "h"}])
+def test_the_time_range_is_kept_to_the_nanosecond(unit_ns: int, unknown: dict[str, str]) -> None:
     for border, step, code in ((RULES.oldest_ns, -1, "TimestampTooOld"), (RULES.newest_ns, 1, "TimestampTooNew")):
-        assert decoded(record(timestamp=border // unit_ns)).timestamps == [border]
-        assert rejection(decoded(record(timestamp=border // unit_ns + step))).code == code
-        assert rejection(decoded([record(timestamp=border // unit_ns + step)])).code == code
+        inside, outside = record(timestamp=border // unit_ns), record(timestamp=border // unit_ns + step)
+        assert decoded(inside | unknown).timestamps == [border]
+        assert rejection(decoded(outside | unknown)).code == code
+        assert rejection(decoded([outside | unknown])).code == code
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,12 @@ def test_a_value_that_spans_lines_is_rejected_line_by_line() -> None:
     assert len(batch.rejected) == spread.count(b"\n") + 1
 
 
+def test_two_values_on_a_line_and_one_over_two_lines_do_not_make_up_for_each_other() -> None:
+    spread = NDJSON_LINE.replace(b",", b",\n", 1)
+    batch = decoded(NDJSON_LINE % 1 + spread % 2, ndjson=True)
+    assert (len(batch), [rejected.index for rejected in batch.rejected]) == (0, [0, 1])
+
+
 def test_a_value_cut_where_a_brace_closes_and_another_opens_is_no_record() -> None:
     body = b'{"service_name":"api","log_type":"t","message":"m","metadata":{}\n}'
     assert [rejected.code for rejected in decoded(body, ndjson=True).rejected] == ["Malformed", "Malformed"]

@@ -54,10 +54,11 @@ def test_a_rate_of_zero_switches_it_off() -> None:
     assert all(throttle.check("a") is None for _ in range(100_000))
 
 
-@pytest.mark.parametrize("limits", [{"rate": 1, "burst": 0}, {"rate": 0, "burst": 0, "key_rate": 1, "key_burst": 0.5}])
-def test_a_burst_that_lets_nothing_pass_is_refused(limits: dict[str, float]) -> None:
+def test_a_burst_that_lets_nothing_pass_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Throttle(**limits)
+        Throttle(1, 0)
+    with pytest.raises(ValueError, match="at least 1"):
+        Throttle(0, 0, key_rate=1, key_burst=0.5)
 
 
 def test_the_server_s_limit_is_shared_by_all_keys() -> None:

@@ -192,6 +192,7 @@ def test_a_number_is_read_as_decimal_text_in_the_unit_that_its_size_tells(text: 
         ("1770000000000000.1234", "finer"),
         ("1770000000000000000.5", "finer"),
         ("0." + "0" * 39 + "1", "finer"),
+        ("1770000000." + "0" * 39 + "1", "finer"),
         ("1" * 41, "nor a number"),
         ("1e9999", "nor a number"),
         ("", "nor a number"),

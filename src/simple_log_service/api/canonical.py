@@ -15,7 +15,6 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 ALGORITHM = b"AWS4-HMAC-SHA256"
 SERVICE = "execute-api"
 TERMINATOR = "aws4_request"
-EMPTY_SHA256_HEX = hashlib.sha256(b"").hexdigest()
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _UNRESERVED_AND_SLASH = _UNRESERVED + b"/"

@@ -60,11 +60,9 @@ def error_response(error: errors.LogServiceError) -> Response:
     """The answer to a request that ended in ``error``; an unknown kind of it counts as unavailable."""
     if isinstance(error, Refused):
         return _response(error.status, error.error_type, str(error), error.message_key, error.retry_after_seconds)
-    for kind in type(error).__mro__:
-        if kind in _STATUS:
-            status, error_type = _STATUS[kind]
-            return _response(status, error_type, str(error), "message", _RETRY_AFTER_SECONDS.get(status))
-    return _response(503, "ServiceUnavailableException", str(error), "message", _RETRY_AFTER_SECONDS[503])
+    kind = next((kind for kind in type(error).__mro__ if kind in _STATUS), errors.StoreUnavailable)
+    status, error_type = _STATUS[kind]
+    return _response(status, error_type, str(error), "message", _RETRY_AFTER_SECONDS.get(status))
 
 
 def _response(

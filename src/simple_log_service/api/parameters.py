@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from simple_log_service.core import limits
 from simple_log_service.core.cursor import resume
 from simple_log_service.core.errors import InvalidRequest
-from simple_log_service.core.levels import canonical_level
+from simple_log_service.core.levels import LEVELS, canonical_level
 from simple_log_service.core.query import Query
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX, parse_epoch, parse_rfc3339
 from simple_log_service.core.validation import name_error
@@ -98,7 +98,7 @@ def _level(given: dict[str, str]) -> str | None:
         return None
     level = canonical_level(given["level"])
     if level is None:
-        raise InvalidRequest("level must be one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL.")
+        raise InvalidRequest(f"level must be one of {', '.join(LEVELS)}.")
     return level
 
 

@@ -16,11 +16,7 @@ from simple_log_service.core.batch import Batch, RetryKey
 from simple_log_service.core.cursor import encode_cursor
 from simple_log_service.core.decode import decode_batch
 from simple_log_service.core.errors import InvalidRequest
-from simple_log_service.core.limits import (
-    DECODE_OFF_LOOP_BYTES_MIN,
-    IDEMPOTENCY_KEY_CHARS_MAX,
-    UNPACK_OFF_LOOP_BYTES_MIN,
-)
+from simple_log_service.core.limits import DECODE_OFF_LOOP_BYTES_MIN, IDEMPOTENCY_KEY_CHARS_MAX
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.core.service import LogService
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
@@ -118,17 +114,18 @@ class Api:
         head = call.head
         rules = self._service.rules(head.received_ns, call.service_name)
         retry = _retry_key(call)
-        work = (call.body, head.text(b"content-encoding"), head.text(b"content-type"), rules)
-        off_loop_min = DECODE_OFF_LOOP_BYTES_MIN if work[1] is None else UNPACK_OFF_LOOP_BYTES_MIN
-        if len(call.body) > off_loop_min:
-            batch = await self._offload(_decode, *work)
+        encoding, content_type = head.text(b"content-encoding"), head.text(b"content-type")
+        # What a packed body unpacks to cannot be told from its size: a few hundred bytes may stand for megabytes.
+        if encoding is not None or len(call.body) > DECODE_OFF_LOOP_BYTES_MIN:
+            batch = await self._offload(_decode, call.body, encoding, content_type, rules)
         else:
-            batch = _decode(*work)
+            batch = _decode(call.body, encoding, content_type, rules)
         batch.retry = retry
         receipt = await self._service.ingest(batch)
         if batch.single and receipt.accepted > len(batch):
             # A retry of what was stored while it was young enough: its own id now stands in the body alone.
-            batch = _decode(*work[:3], msgspec.structs.replace(rules, oldest_ns=0, newest_ns=TIMESTAMP_NS_MAX))
+            timeless = msgspec.structs.replace(rules, oldest_ns=0, newest_ns=TIMESTAMP_NS_MAX)
+            batch = _decode(call.body, encoding, content_type, timeless)
         return _receipt_response(batch, receipt)
 
     async def _recent(self, call: Call) -> Response:

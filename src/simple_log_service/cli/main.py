@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import click
 
 from simple_log_service import __version__
-from simple_log_service.cli.exit_codes import EXIT_CODES, OK, Failed
+from simple_log_service.cli.exit_codes import EXIT_CODES, NOT_ALL, OK, Failed
 from simple_log_service.client.errors import ClientError
 
 
@@ -64,15 +64,22 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            return self._invoke_and_flush(ctx)
         except (ClientError, KeyboardInterrupt) as error:
             raise Failed.by(error) from None
-        except BrokenPipeError:
-            # The reader has seen enough. What is still buffered must not fail again when the interpreter exits.
+        except OSError as error:
+            # What is still buffered must not fail again when the interpreter exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(OK)
-        return result
+            if isinstance(error, BrokenPipeError):
+                # The reader has seen enough.
+                ctx.exit(OK)
+            raise Failed(f"The output cannot be written: {error.strerror}.", NOT_ALL) from None
+
+    def _invoke_and_flush(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        finally:
+            sys.stdout.flush()
 
 
 @click.group(

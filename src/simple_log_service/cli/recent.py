@@ -57,7 +57,12 @@ Nothing that matches is no error: exit code 0. Exit codes: see slog --help.
     help="Records at most, over as many pages as that takes.",
 )
 @click.option(
-    "--output", "-o", type=click.Choice(("pretty", "json", "ndjson")), default="pretty", show_default=True, help="How."
+    "--output",
+    "-o",
+    type=click.Choice(("pretty", "json", "ndjson")),
+    default="pretty",
+    show_default=True,
+    help="See below.",
 )
 @connection_options
 def recent(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 import uvloop
 from pydantic import ValidationError
 
@@ -59,12 +61,29 @@ def serve(**flags: Any) -> None:
 
 
 def _run(settings: Settings, data_dir: DataDir) -> None:
+    _prepare_process()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, data_dir))
+
+
+def _prepare_process() -> None:
     # Requests make many objects and next to no cycles, while the memory tail holds long lists that every full
     # collection would walk: collecting seldom halves the cost of a request.
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, data_dir))
+    # A connection is a file descriptor, and the usual soft limit of 1,024 is far below what the listener bounds.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # One JSON object a line on standard error; tracebacks without the values of locals, which may be bodies.
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 async def _serve(settings: Settings, data_dir: DataDir) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from simple_log_service.api.routes import HEALTH, INGEST, RECENT
+from simple_log_service.api.routes import HEALTH, INGEST, INGEST_SERVICE, RECENT, find_route
 from simple_log_service.api.signer import Credentials
 from simple_log_service.client.batching import BATCH_RECORDS_DEFAULT, Batch, Sendable, batches, body_of
 from simple_log_service.client.configuration import resolve
@@ -100,18 +100,23 @@ class Client:
         """Close the connections that are kept open."""
         self._transport.close()
 
-    def send(self, records: Iterable[Sendable]) -> Receipt:
+    def send(self, records: Iterable[Sendable], *, service_name: str | None = None) -> Receipt:
         """Send records in one request; ``ValueError`` where they do not fit into one (``send_all`` takes any number).
 
-        What is rejected is in the receipt and raises nothing.
+        What is rejected is in the receipt and raises nothing. With ``service_name`` they go to that service's own
+        address, which a policy can name: records without a service get it, those of another are rejected.
         """
         gathered = list(batches(enumerate(records), records_max=REQUEST_RECORDS_MAX))
         if len(gathered) > 1:
             raise ValueError("These records do not fit into one request: use send_all.")
-        return self.send_batch(gathered[0]) if gathered else Receipt(0)
+        return self.send_batch(gathered[0], service_name=service_name) if gathered else Receipt(0)
 
     def send_all(
-        self, records: Iterable[Sendable | None], *, batch_records_max: int = BATCH_RECORDS_DEFAULT
+        self,
+        records: Iterable[Sendable | None],
+        *,
+        service_name: str | None = None,
+        batch_records_max: int = BATCH_RECORDS_DEFAULT,
     ) -> Iterator[SentBatch[int]]:
         """Send any number of records in order, batch by batch, and yield each receipt once its batch is stored.
 
@@ -120,11 +125,12 @@ class Client:
         """
         entries = (record if record is None else (place, record) for place, record in enumerate(records))
         for batch in batches(entries, records_max=batch_records_max):
-            yield SentBatch(batch.origins, self.send_batch(batch))
+            yield SentBatch(batch.origins, self.send_batch(batch, service_name=service_name))
 
-    def send_batch(self, batch: Batch[T]) -> Receipt:
+    def send_batch(self, batch: Batch[T], *, service_name: str | None = None) -> Receipt:
         """Send what ``client.batching.batches`` has put together, in one request."""
-        return batch.receipt(self._post(batch.lines) if batch.lines else Receipt(0))
+        path = _ingest_path(service_name)
+        return batch.receipt(self._post(path, batch.lines) if batch.lines else Receipt(0))
 
     def recent(self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[Filters]) -> Page:
         """One page of the newest records, at most ``limit`` of them (the service's default is 100)."""
@@ -156,11 +162,11 @@ class Client:
         """What the service says of itself, unsigned: ``ok`` where all is well."""
         return self._decode(self._transport.request(HEALTH.method, HEALTH.path, signed=False), _Health).status
 
-    def _post(self, lines: list[bytes]) -> Receipt:
+    def _post(self, path: str, lines: list[bytes]) -> Receipt:
         body, headers = body_of(lines)
         headers.append(("Idempotency-Key", str(uuid.uuid4())))
         try:
-            answer = self._transport.request(INGEST.method, INGEST.path, headers=headers, body=body)
+            answer = self._transport.request(INGEST.method, path, headers=headers, body=body)
         except RequestRefused as error:
             receipt = _receipt_of(error)
             if receipt is None:
@@ -179,6 +185,15 @@ class Client:
 
 class _Health(msgspec.Struct):
     status: str
+
+
+def _ingest_path(service_name: str | None) -> str:
+    if service_name is None:
+        return INGEST.path
+    path = INGEST_SERVICE.path.format(service_name=service_name)
+    if find_route(INGEST_SERVICE.method, path) is None:
+        raise ValueError(f"{service_name!r} cannot stand in an address: name the service in each record instead.")
+    return path
 
 
 def _receipt_of(error: RequestRefused) -> Receipt | None:

@@ -46,13 +46,8 @@ def encode_cursor(query: Query, below: Position) -> str:
 
 def resume(query: Query, text: str) -> Query:
     """The query, going on where the cursor stands; ``InvalidRequest`` where it is none, or another query's."""
-    if len(text) > CURSOR_CHARS_MAX:
-        raise InvalidRequest("cursor is not one that this service gave.")
-    try:
-        cursor = _DECODER.decode(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
-    except (msgspec.DecodeError, binascii.Error, UnicodeError):
-        raise InvalidRequest("cursor is not one that this service gave.") from None
-    if cursor.version != _VERSION:
+    cursor = _decode(text)
+    if cursor is None or cursor.version != _VERSION:
         raise InvalidRequest("cursor is not one that this service gave.")
     if cursor.filters != _mark(query):
         raise InvalidRequest("cursor belongs to a query with other filters.")
@@ -62,6 +57,15 @@ def resume(query: Query, text: str) -> Query:
         until_ns=cursor.until_ns,
         below=Position(cursor.timestamp, cursor.arrival),
     )
+
+
+def _decode(text: str) -> Cursor | None:
+    if len(text) > CURSOR_CHARS_MAX:
+        return None
+    try:
+        return _DECODER.decode(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
+    except (msgspec.DecodeError, binascii.Error, UnicodeError):
+        return None
 
 
 def _mark(query: Query) -> bytes:

@@ -34,10 +34,8 @@ BODY_WIRE_BYTES_MAX = 4 * MIB
 """413 past it, before the rest is read."""
 BODY_UNPACKED_BYTES_MAX = 32 * MIB
 """413 past it: unpacking stops there."""
-UNPACK_OFF_LOOP_BYTES_MIN = 32 * KIB
-"""Packed bodies over this, some 256 KiB unpacked, are unpacked and decoded off the event loop's thread."""
 DECODE_OFF_LOOP_BYTES_MIN = MIB
-"""Plain bodies over this are decoded there: handing over a smaller one costs more than it frees."""
+"""Plain bodies over this, and packed ones of any size, are decoded off the event loop's thread."""
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 IDEMPOTENCY_NS_MIN = DAY_NS
 """How long a used key is remembered at least."""
@@ -69,7 +67,7 @@ BUFFERED_BYTES_MAX = 256 * MIB
 CONNECTIONS_MAX = 10_000
 """Past it a new connection is closed at once."""
 
-# --- The rate: 429 past it. API Gateway's figures, as the architecture asks for them. ---
+# --- The rate: 429 past it. API Gateway's own figures. ---
 
 THROTTLE_RATE_DEFAULT = 10_000
 THROTTLE_BURST_DEFAULT = 5_000

@@ -32,6 +32,7 @@ _INTEGER_COLUMN = re.compile(rb"(?:[0-9]{1,19},)*")
 
 _UNITS_NS = ((10**11, SECOND_NS), (10**14, 10**6), (10**17, 10**3))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _MINUTES_MAX = 65_536
 
 
@@ -62,7 +63,7 @@ def parse_rfc3339(text: str) -> int:
     digits = (fraction or "").rstrip("0")
     if len(digits) > 9:
         raise ValueError("timestamp is finer than a nanosecond")
-    return _seconds(moment) * SECOND_NS + int(digits.ljust(9, "0"))
+    return (moment - _EPOCH) // _SECOND * SECOND_NS + int(digits.ljust(9, "0"))
 
 
 def parse_epoch(text: str) -> int:
@@ -146,8 +147,3 @@ def _unit_ns(number: int | Decimal) -> int:
         if number < bound:
             return unit_ns
     return 1
-
-
-def _seconds(moment: datetime) -> int:
-    elapsed = moment - _EPOCH
-    return elapsed.days * 86_400 + elapsed.seconds

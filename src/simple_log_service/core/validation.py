@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from simple_log_service.core import limits
 from simple_log_service.core.batch import METADATA_EMPTY, Batch
-from simple_log_service.core.levels import LEVEL_DEFAULT, canonical_level
+from simple_log_service.core.levels import LEVEL_DEFAULT, LEVELS, canonical_level
 from simple_log_service.core.receipts import Rejection
 from simple_log_service.core.timestamps import format_timestamp, parse_timestamp
 
@@ -122,7 +122,8 @@ def _validate(raw: bytes | Raw, index: int, rules: Rules) -> tuple[str, str, str
     if timestamp < rules.oldest_ns:
         raise BadRecord(TOO_OLD, f"timestamp is older than the retention: {format_timestamp(timestamp)}")
     if timestamp > rules.newest_ns:
-        raise BadRecord(TOO_NEW, f"timestamp is more than 5 minutes ahead: {format_timestamp(timestamp)}")
+        minutes = limits.FUTURE_NS_MAX // (60 * limits.SECOND_NS)
+        raise BadRecord(TOO_NEW, f"timestamp is more than {minutes} minutes ahead: {format_timestamp(timestamp)}")
     return service_name, log_type, level, timestamp, message, metadata, log_id
 
 
@@ -161,7 +162,7 @@ def _level(fields: dict[str, Raw]) -> str:
         return LEVEL_DEFAULT
     level = canonical_level(_text(fields, "level"))
     if level is None:
-        raise BadRecord(INVALID_FIELD, "level is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
+        raise BadRecord(INVALID_FIELD, f"level is not one of {', '.join(LEVELS)}")
     return level
 
 

@@ -35,10 +35,10 @@ class DataDir:
         self.keys: LocalKeyProvider = load_key_provider(path, encryption_key, create=is_new)
         self.access_keys = AccessKeyStore(path, self.keys, time.time_ns)
 
-    def prepare_first_start(self, region: str) -> bool:
+    def prepare_first_start(self, region: str) -> None:
         """Make the administrator's key and the credentials file, where no server has run here before."""
         if self.logs.exists():
-            return False
+            return
         created = self.access_keys.create(ADMINISTRATOR, ADMIN)
         lines = [
             "# The administrator's access key. Keep this file to yourself.",
@@ -48,4 +48,3 @@ class DataDir:
             f"region = {region}",
         ]
         write_durably(self.credentials, ("\n".join(lines) + "\n").encode())
-        return True

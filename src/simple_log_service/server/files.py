@@ -117,8 +117,8 @@ def exclusive(path: Path) -> Iterator[None]:
 class DirectoryLock:
     """The right to be the one server of a directory, from construction until ``release``.
 
-    The kernel releases it when the process dies, however it dies. A child that was forked without exec shares
-    it and would hold it on: helper processes are spawned.
+    The kernel releases it when the process dies, however it dies; a child that was forked without exec would hold
+    it on.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -81,7 +81,7 @@ class Gate:
     def _authorize(self, claim: Claim, principal: Principal, head: RequestHead) -> None:
         wait_seconds = self._throttle.check(principal.access_key_id)
         if wait_seconds is not None:
-            raise too_many_requests(int(wait_seconds))
+            raise too_many_requests(wait_seconds)
         resource = invoke_arn(self._region, ACCOUNT_ID, API_ID, STAGE, head.method, head.path)
         decision = claim.key.policy.decide(resource, head.source_ip, head.secure)
         if decision is not Decision.ALLOWED:

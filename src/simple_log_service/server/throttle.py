@@ -62,7 +62,7 @@ class Throttle:
         self._keys_max = keys_max
         self._keys: OrderedDict[str, TokenBucket] = OrderedDict()
 
-    def check(self, key_id: str) -> float | None:
+    def check(self, key_id: str) -> int | None:
         """Admit one request of this key (``None``), or say how many seconds to wait: whole ones, at least 1."""
         now = self._clock()
         buckets = []
@@ -70,9 +70,9 @@ class Throttle:
             buckets.append(self._server)
         if self._key_rate:
             buckets.append(self._bucket(key_id, now))
-        wait = max((bucket.seconds_to_wait(now) for bucket in buckets), default=0.0)
-        if wait:
-            return max(1, math.ceil(wait))
+        wait_seconds = max((bucket.seconds_to_wait(now) for bucket in buckets), default=0.0)
+        if wait_seconds:
+            return math.ceil(wait_seconds)
         for bucket in buckets:
             bucket.take()
         return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from simple_log_service.server.files import OperatorError
 
-class TlsError(ValueError):
+
+class TlsError(OperatorError):
     """The certificate or its key cannot be used; the message says which file and why."""
 
 

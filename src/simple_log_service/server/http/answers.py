@@ -17,7 +17,8 @@ _COMMON = (
     "X-Content-Type-Options: nosniff\r\n"
 )
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_BODILESS = (204, 304)
+BODILESS = (204, 304)
+"""Statuses whose answers end with their head (RFC 9112 section 6.3)."""
 
 
 class RequestIds:
@@ -52,14 +53,14 @@ class Answers:
         """The status line and header section of ``response``."""
         status = response.status
         prefix = self._prefixes.get((status, response.content_type)) or self._prefix(response)
-        length = "" if status in _BODILESS else f"\r\nContent-Length: {len(response.body)}"
+        length = "" if status in BODILESS else f"\r\nContent-Length: {len(response.body)}"
         own = _header_lines(response.headers) if response.headers else ""
         closing = "" if keep_alive else "Connection: close\r\n"
         return f"{prefix}{own}{closing}x-amzn-RequestId: {request_id}{length}\r\n\r\n".encode("latin-1")
 
     def _prefix(self, response: Response) -> str:
         status = response.status
-        kind = "" if status in _BODILESS else f"Content-Type: {response.content_type}\r\n"
+        kind = "" if status in BODILESS else f"Content-Type: {response.content_type}\r\n"
         prefix = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{kind}Date: {self._date}\r\n{_COMMON}"
         self._prefixes[status, response.content_type] = prefix
         return prefix

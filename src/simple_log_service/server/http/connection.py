@@ -18,7 +18,7 @@ from typing import cast
 from simple_log_service.api.errors import Refused, error_response
 from simple_log_service.api.messages import RequestHead, Response
 from simple_log_service.core.errors import LogServiceError, StoreUnavailable
-from simple_log_service.server.http.answers import CONTINUE
+from simple_log_service.server.http.answers import BODILESS, CONTINUE
 from simple_log_service.server.http.body import ChunkedBody, SizedBody
 from simple_log_service.server.http.context import Context
 from simple_log_service.server.http.exchange import Exchange
@@ -319,7 +319,8 @@ class Connection(asyncio.BufferedProtocol):
         context = self._context
         keep_alive = exchange.framing.keep_alive and not self._is_last and not context.stopping
         head = context.answers.head(response, exchange.head.request_id, keep_alive=keep_alive)
-        body = b"" if exchange.head.method == "HEAD" else response.body
+        is_bodiless = exchange.head.method == "HEAD" or response.status in BODILESS
+        body = b"" if is_bodiless else response.body
         self._exchange = None
         if self._state is GONE:
             context.forget(self)

@@ -20,10 +20,11 @@ import msgspec
 from simple_log_service.api.errors import Refused
 from simple_log_service.api.messages import RequestHead
 
+# Possessive quantifiers: a line that fails must not be tried again in other ways.
 _REQUEST_LINE = re.compile(
     rb"([A-Z]{3,16}) "
-    rb"(/|(?:/(?!\.{1,2}(?:[/? ]))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2[Ff]|5[Cc]|00)[0-9A-Fa-f]{2})+)+/?)"
-    rb"(?:\?([\x21\x22\x24-\x7e]*))? "
+    rb"(?=/)((?:/(?!\.{1,2}[/? ])(?:[A-Za-z0-9._~!$&'()*+,;=:@-]++|%(?!2[Ff]|5[Cc]|00)[0-9A-Fa-f]{2})++)*+/?+)"
+    rb"(?:\?([\x21\x22\x24-\x7e]*+))? "
     rb"HTTP/1\.([01])"
 )
 _AT_MOST_ONCE = (b"host", b"content-length", b"transfer-encoding", b"expect")

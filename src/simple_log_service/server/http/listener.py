@@ -92,7 +92,8 @@ class Listener:
             self._timer.cancel()
 
     async def _abort_all(self) -> None:
-        _LOG.warning("requests_aborted", connections=len(self._context.connections))
+        if self._context.connections:
+            _LOG.warning("connections_aborted", connections=len(self._context.connections))
         for connection in tuple(self._context.connections):
             connection.abort()
         # Aborted sockets are closed in the loop's next turns.
@@ -101,10 +102,10 @@ class Listener:
     def _sweep(self) -> None:
         context = self._context
         loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._bounds.sweep_seconds, self._sweep)
         context.now = loop.time()
         context.answers.refresh()
         self._metrics.gauge(signals.CONNECTIONS, len(context.connections))
         self._metrics.gauge(signals.BUFFERED_BYTES, context.budget.reserved_bytes)
         for connection in tuple(context.connections):
             connection.expire(context.now)
-        self._timer = loop.call_later(self._bounds.sweep_seconds, self._sweep)

@@ -11,7 +11,7 @@ import msgspec
 
 from simple_log_service.core.errors import StoreUnavailable
 from simple_log_service.core.ports import KeyProvider
-from simple_log_service.stores.embedded.day_file import HASH_KEY_BYTES, DayFile
+from simple_log_service.stores.embedded.day_file import HASH_KEY_BYTES, DayFile, sync
 from simple_log_service.stores.embedded.sql import one_row
 
 SUFFIX = ".logs"
@@ -48,7 +48,9 @@ class Catalog:
 
     def open(self) -> None:
         """Find the files and what they span. SQLite itself recovers each from whatever ended the last process."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        if not self._folder.exists():
+            self._folder.mkdir(mode=0o700)
+            sync(self._folder.parent)
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
                 day = date.fromisoformat(path.stem)
@@ -77,13 +79,9 @@ class Catalog:
         """The files, the latest day first."""
         return [self._files[day] for day in sorted(self._files, reverse=True)]
 
-    def overlapping(self, since_ns: int, until_ns: int | None) -> list[DayFile]:
-        """The files with records in a range of time."""
-        return [
-            file
-            for file, span in list(self._ranges.items())
-            if span.newest >= since_ns and (until_ns is None or span.oldest < until_ns)
-        ]
+    def overlapping(self, since_ns: int, last_ns: int) -> list[DayFile]:
+        """The files with records in a range of time, both ends included."""
+        return [file for file, span in list(self._ranges.items()) if span.newest >= since_ns and span.oldest <= last_ns]
 
     @property
     def size_bytes(self) -> int:

@@ -98,8 +98,10 @@ class Committer:
         waiting: list[Waiting] = []
         records = 0
         while self._queue and records < GROUP_RECORDS_MAX:
-            waiting.append(self._queue.popleft())
-            records += len(waiting[-1].batch)
+            first = self._queue.popleft()
+            if not first.future.done():  # Else its waiter has gone away, and may be back with the same retry key.
+                waiting.append(first)
+                records += len(first.batch)
         if waiting:
             self._write(waiting, set())
         else:
@@ -108,10 +110,32 @@ class Committer:
 
     def _write(self, waiting: list[Waiting], known: set[GivenId]) -> None:
         arrival = max(self._arrival_last + 1, self._clock() // 1000)
-        group = build_group(waiting, known, arrival, self._hash_key)
+        try:
+            group = build_group(waiting, known, arrival, self._hash_key)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others in the group must not suffer for it
+            self._write_apart(waiting, known, error)
+            return
         self._arrival_last = arrival + group.records
         self._began = perf_counter()
         self._work.put((group, known))
+
+    def _write_apart(self, waiting: list[Waiting], known: set[GivenId], error: Exception) -> None:
+        """Leave out what cannot be encoded even by itself, and write the rest."""
+        bad = [each for each in waiting if len(waiting) == 1 or not self._can_be_encoded(each)]
+        for each in bad or waiting:
+            _resolve_future(each.future, error)
+        rest = [each for each in waiting if not each.future.done()]
+        if rest:
+            self._write(rest, known)
+        else:
+            self._next_group()
+
+    def _can_be_encoded(self, waiting: Waiting) -> bool:
+        try:
+            build_group([waiting], set(), 0, self._hash_key)
+        except Exception:  # noqa: BLE001 - this is the question
+            return False
+        return True
 
     def _run(self) -> None:
         """The writer's thread. The write-ahead log is folded in after a group was answered, never before."""

@@ -35,7 +35,6 @@ _APPLICATION_ID = 0x534C4F47
 _SCHEMA = f"""
 PRAGMA page_size = 4096;
 PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 CREATE TABLE header (file_id BLOB NOT NULL, nonce INTEGER NOT NULL, kek_id TEXT NOT NULL, hash_key BLOB NOT NULL);
@@ -104,9 +103,11 @@ class DayFile:
             making.chmod(0o600)
             connection.execute(_SCHEMA).fetchall()
             connection.execute("INSERT INTO header VALUES (?, ?, ?, ?)", (file_id, nonce, keys.kek_id, wrapped))
-        _sync(making)
+            # Last, so that the file is whole without a write-ahead log, which closing folds in only where it can.
+            connection.pragma("journal_mode", "wal")
+        sync(making)
         making.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
         return cls(path, keys, vfs=vfs)
 
     def connect(self, *, writable: bool = False) -> apsw.Connection:
@@ -115,6 +116,8 @@ class DayFile:
         connection = apsw.Connection(os.fspath(self.path), flags=flags, vfs=self._vfs)
         connection.set_busy_timeout(5000)
         if writable:
+            # The writer decides when to fold the log in: closing after a failed fsync must not sync again.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         return connection
@@ -158,7 +161,8 @@ class DayFile:
         return int(one_row(connection, "SELECT coalesce(max(id), 0) FROM data_keys")[0]) + 1
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's entries, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

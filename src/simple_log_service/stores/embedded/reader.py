@@ -15,6 +15,7 @@ from simple_log_service.core.limits import CHUNK_CACHE_RECORDS_MAX, READ_SECONDS
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.record import Kind, Record
 from simple_log_service.core.runs import ColumnRun, collect, newest
+from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.stores.embedded.catalog import Catalog
 from simple_log_service.stores.embedded.day_file import DayFile
 from simple_log_service.stores.embedded.frames import unpack_body, unpack_head
@@ -22,7 +23,7 @@ from simple_log_service.stores.embedded.sealing import Part
 from simple_log_service.stores.embedded.sql import one_row, translated_errors
 
 _PLACE = "SELECT id, key_id, time_max, arrival_max FROM chunks"
-_CHUNKS_BY_TIME = f"{_PLACE} WHERE time_max >= ? AND time_min < ? ORDER BY time_max DESC"
+_CHUNKS_BY_TIME = f"{_PLACE} WHERE time_max >= ? AND time_min <= ? ORDER BY time_max DESC"
 _CHUNKS_BY_ARRIVAL = f"{_PLACE} ORDER BY id DESC"
 _FRAMES = {
     Part.CHUNK_HEAD: "SELECT head FROM chunks WHERE id = ?",
@@ -44,12 +45,12 @@ class Reader:
         """The newest records that match, within ``READ_SECONDS_MAX``."""
         deadline = monotonic() + READ_SECONDS_MAX
         ceiling = query.ceiling
-        # Ties at the ceiling's timestamp still count, hence the nanosecond more.
-        until = 2**63 - 1 if ceiling is None else ceiling.timestamp + 1
+        # Included, since ties at the ceiling's timestamp still count.
+        last = TIMESTAMP_NS_MAX if ceiling is None else ceiling.timestamp
         with translated_errors(), ExitStack() as stack:
             streams = [
-                stack.enter_context(closing(self._chunks(file, query.since_ns, until)))
-                for file in self._catalog.overlapping(query.since_ns, until)
+                stack.enter_context(closing(self._chunks(file, query.since_ns, last)))
+                for file in self._catalog.overlapping(query.since_ns, last)
             ]
             runs = heapq.merge(*streams, key=lambda run: run.time_max, reverse=True)
             return collect(newest(runs, query, deadline), query)
@@ -73,9 +74,9 @@ class Reader:
                 connection.close()
             self._connections.clear()
 
-    def _chunks(self, file: DayFile, since: int, until: int) -> Generator[ChunkRun, None, None]:
+    def _chunks(self, file: DayFile, since: int, last: int) -> Generator[ChunkRun, None, None]:
         connection = self._connection(file)
-        with closing(connection.execute(_CHUNKS_BY_TIME, (since, until))) as rows:
+        with closing(connection.execute(_CHUNKS_BY_TIME, (since, last))) as rows:
             for place in rows:
                 yield ChunkRun(self._cache, connection, file, *place)
 

@@ -1,4 +1,4 @@
-"""Small helpers over apsw: rows without their types, which only the statement knows, and errors in our own terms."""
+"""A thin layer over apsw: rows without their types, which only the statement knows, and errors in our own terms."""
 
 from __future__ import annotations
 
@@ -32,11 +32,15 @@ def translated_errors() -> Iterator[None]:
     """SQLite's and the system's errors, as the store's own."""
     try:
         yield
-    except apsw.FullError:
-        raise StoreFull("The disk is full; nothing of this request was stored.") from None
-    except apsw.Error as error:
-        raise StoreUnavailable(f"The store failed: {type(error).__name__}.") from error
-    except OSError as error:
-        if error.errno in _DISK_FULL:
+    except (apsw.Error, OSError) as error:
+        if _is_disk_full(error):
             raise StoreFull("The disk is full; nothing of this request was stored.") from None
-        raise StoreUnavailable(f"The store failed: {error.strerror}.") from error
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise StoreUnavailable(f"The store failed: {reason}.") from error
+
+
+def _is_disk_full(error: apsw.Error | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _DISK_FULL
+    # The second: the shared-memory file of the write-ahead log could not grow. It holds nothing that must survive.
+    return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHMSIZE

@@ -7,14 +7,15 @@ event loop go on meanwhile.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 import apsw
 import msgspec
 
 from simple_log_service.core.admission import GivenId, receipt_of
 from simple_log_service.core.batch import Batch
-from simple_log_service.core.errors import IdempotencyMismatch
+from simple_log_service.core.errors import IdempotencyMismatch, StoreFull
 from simple_log_service.core.limits import WAL_BYTES_MAX
 from simple_log_service.core.receipts import LogIdRun, Receipt
 from simple_log_service.stores.embedded.catalog import Catalog, TimeRange
@@ -57,16 +58,21 @@ class _Open(msgspec.Struct):
 
 
 class Writer:
-    """Writes groups to the file of their day. After an error other than a full disk it must not be used again."""
+    """Writes groups to the file of their day.
+
+    Whatever fails but for a full disk is the last thing that it does: what a failed fsync left on disk nobody knows,
+    and a second one would prove nothing.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._current: _Open | None = None
         self._readers: dict[DayFile, apsw.Connection] = {}
+        self._failure: Exception | None = None
 
     def write(self, group: Group) -> Written | SeenBefore:
         """Commit the group, or say what of it was there before. Raises ``StoreFull`` or ``StoreUnavailable``."""
-        with translated_errors():
+        with self._unless_failed():
             current = self._open(group.arrival_first)
             connection = current.connection
             connection.execute("BEGIN IMMEDIATE")
@@ -90,35 +96,53 @@ class Writer:
     def checkpoint(self) -> None:
         """Fold the write-ahead log into its file, once it has grown; done after the group was answered."""
         current = self._current
-        if current is None:
+        if current is None or self._failure is not None:
             return
-        with translated_errors():
-            try:
-                pages = current.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0]
-                if pages * 4096 > WAL_BYTES_MAX:
-                    current.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            except (apsw.BusyError, apsw.FullError):
-                # A long read or a full disk: the log keeps everything until a later try.
-                return
+        with self._unless_failed():
+            pages = current.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0]
+            if pages * 4096 > WAL_BYTES_MAX:
+                _fold_in(current.connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
-        """Fold the log in and close every connection."""
-        if self._current is not None:
-            self._current.connection.close()
-            self._current = None
+        """Fold the log in, if all is well, and close every connection."""
+        with suppress(apsw.Error):
+            # What cannot be folded in stays in the log.
+            self._leave_current()
         for connection in self._readers.values():
             connection.close()
         self._readers.clear()
 
+    @contextmanager
+    def _unless_failed(self) -> Iterator[None]:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            with translated_errors():
+                yield
+        except StoreFull:
+            raise
+        except Exception as error:
+            self._failure = error
+            raise
+
     def _open(self, arrival: int) -> _Open:
         file = self._catalog.file_of(arrival)
         if self._current is None or self._current.file is not file:
-            if self._current is not None:
-                self._current.connection.close()
+            self._leave_current()
             connection = file.connect(writable=True)
             highest = one_row(connection, "SELECT coalesce(max(id), 0) FROM chunks")[0]
             self._current = _Open(file, connection, file.new_sealer(connection), int(highest) + 1)
         return self._current
+
+    def _leave_current(self) -> None:
+        current, self._current = self._current, None
+        if current is None:
+            return
+        with closing(current.connection) as connection:
+            if self._failure is None:
+                # Without waiting: what a reader holds up stays in the log, which is as good.
+                connection.set_busy_timeout(0)
+                _fold_in(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _insert(self, group: Group, current: _Open) -> Written:
         connection, sealer = current.connection, current.sealer
@@ -199,6 +223,14 @@ class Writer:
         if file not in self._readers:
             self._readers[file] = file.connect()
         return self._readers[file]
+
+
+def _fold_in(connection: apsw.Connection, mode: int) -> None:
+    try:
+        connection.wal_checkpoint(mode=mode)
+    except (apsw.BusyError, apsw.FullError):
+        # A long read or a full disk: the log keeps everything until a later try.
+        return
 
 
 def _is_plain(batch: Batch, receipt: Receipt) -> bool:
