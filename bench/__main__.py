@@ -6,7 +6,8 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import msgspec
 
@@ -30,13 +31,15 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     arguments.folder.mkdir(exist_ok=True)
+    folder = Path(mkdtemp(prefix="bench-", dir=arguments.folder))
     try:
-        with TemporaryDirectory(prefix="bench-", dir=arguments.folder) as folder:
-            report = measure(Path(folder), arguments.seconds, _progress)
+        report = measure(folder, arguments.seconds, _progress)
     except KeyboardInterrupt:
         return 130
     except (LoadFailed, NotServing) as error:
         return _fail(str(error))
+    finally:
+        rmtree(folder)
     print(as_text(report))
     if arguments.json is not None:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")

@@ -140,7 +140,7 @@ def _wait_until_ready(stderr: IO[str]) -> str:
             endpoint = line.removeprefix(_LISTENING).strip()
         else:
             others += line
-    if "address already in use" in others:
+    if " is in use: " in others:
         raise NotServing(
             "Another program listens on the port already (another `make run`?). "
             "Stop it, or choose another port: SIMPLE_LOG_SERVICE_PORT=8081 make run"

@@ -143,3 +143,15 @@ def checked(answer: Answer) -> Answer:
 def refusal(answer: Answer) -> tuple[int, str, Any]:
     """Status, error type and body of an answer that says no."""
     return answer.status, answer.headers["x-amzn-errortype"], said(answer)
+
+
+def expanded_ids(receipt: dict[str, Any]) -> dict[int, str]:
+    """The generated ids by index, as the document says to expand them."""
+    ids = {}
+    for run in receipt["log_ids"]:
+        for place in range(run["count"]):
+            digits = run["first"].replace("-", "")
+            arrival = int(digits[:12], 16) * 1000 + int(digits[13:16], 16) + place
+            text = f"{arrival // 1000:012x}7{arrival % 1000:03x}{digits[16:]}"
+            ids[run["index"] + place] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return ids

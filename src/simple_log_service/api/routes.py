@@ -16,7 +16,11 @@ from simple_log_service.core.batch import Batch, RetryKey
 from simple_log_service.core.cursor import encode_cursor
 from simple_log_service.core.decode import decode_batch
 from simple_log_service.core.errors import InvalidRequest
-from simple_log_service.core.limits import DECODE_OFF_LOOP_BYTES_MIN, IDEMPOTENCY_KEY_CHARS_MAX
+from simple_log_service.core.limits import (
+    DECODE_OFF_LOOP_BYTES_MIN,
+    IDEMPOTENCY_KEY_CHARS_MAX,
+    PATH_SERVICE_NAME_CHARS_MAX,
+)
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.core.service import LogService
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
@@ -46,7 +50,9 @@ ROUTES: tuple[Route, ...] = (INGEST, INGEST_SERVICE, RECENT, RECENT_SERVICE, HEA
 _STATIC = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
 _OF_SERVICE = {route.method: route for route in ROUTES if "{" in route.path}
 # Only characters that need no percent-encoding: a policy's resource then names exactly one service.
-_SERVICE_PATH = re.compile(r"/services/(?!\.{1,2}/)([A-Za-z0-9._~-]{1,128})/logs")
+_SERVICE_PATH = re.compile(rf"/services/(?!\.{{1,2}}/)([A-Za-z0-9._~-]{{1,{PATH_SERVICE_NAME_CHARS_MAX}}})/logs")
+
+_SINGLE_RECEIPT = b'{"message":"Log ingested successfully","log_id":%b}'
 
 
 def find_route(method: str, path: str) -> tuple[Route, str | None] | None:
@@ -159,9 +165,6 @@ def _receipt_response(batch: Batch, receipt: Receipt) -> Response:
         log_id = given if given is not None else receipt.log_ids[0].first
         return Response(status, _SINGLE_RECEIPT % msgspec.json.encode(log_id))
     return Response(status, msgspec.json.encode(receipt))
-
-
-_SINGLE_RECEIPT = b'{"message":"Log ingested successfully","log_id":%b}'
 
 
 def _constantly(answer: Callable[[], Response]) -> Callable[[Call], Awaitable[Response]]:

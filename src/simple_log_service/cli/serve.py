@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import structlog
@@ -21,42 +23,55 @@ from simple_log_service.server.data_dir import DataDir
 from simple_log_service.server.files import OperatorError
 from simple_log_service.server.home import embedded_home
 from simple_log_service.server.settings import Settings
-from simple_log_service.server.tls import TlsError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EPILOG = """\b
+Examples:
+  simple-log-service serve
+  simple-log-service serve --data-dir /var/lib/slog --port 0
+  simple-log-service serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+"""
 
 
-@click.command(short_help="Start the log service on this machine.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the store, made at the first start.")
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8080]")
-@click.option("--region", help="Region that signatures must name.  [default: us-east-1]")
-@click.option("--throttle-rate", type=float, help="Requests a second; 0 switches the throttle off.  [default: 10000]")
-@click.option("--throttle-burst", type=float, help="Size of the throttle's bucket.  [default: 5000]")
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM): speak HTTPS, TLS 1.2 up.")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Private key of the certificate (PEM).")
-@click.option("--retention-days", type=int, help="Days for which records are taken and shown.  [default: 30]")
-@click.option("--temporary-only", is_flag=True, default=None, help="Refuse long-lived access keys.")
-@click.option("--access-log", metavar="-|FILE|off", help="Where the JSON access log goes.  [default: -, stdout]")
+def _flag(setting: str, **attributes: Any) -> Callable[[F], F]:
+    """The option of a setting, with the setting's own description and default; unless given, that one decides."""
+    field = Settings.model_fields[setting]
+    default = f"  [default: {field.default}]" if field.default else ""
+    return click.option(f"--{setting.replace('_', '-')}", help=f"{field.description}{default}", **attributes)
+
+
+@click.command(epilog=_EPILOG)
+@_flag("data_dir", type=click.Path(path_type=Path))
+@_flag("host")
+@_flag("port", type=int)
+@_flag("region")
+@_flag("throttle_rate", type=float)
+@_flag("throttle_burst", type=float)
+@_flag("tls_cert", type=click.Path(path_type=Path))
+@_flag("tls_key", type=click.Path(path_type=Path))
+@_flag("retention_days", type=int)
+@_flag("temporary_only", is_flag=True, default=None)
+@_flag("access_log", metavar="-|FILE|off")
 def serve(**flags: Any) -> None:
-    r"""Start the log service on this machine, with its store in a folder.
+    """Start the log service on this machine, with its store in a folder.
 
     The first start makes the folder, its encryption key and an administrator's access key; client commands of the same
     user find both endpoint and credentials by themselves. Ctrl-C stops it once what it accepted is answered.
 
     Each option can also be set in the environment, as SIMPLE_LOG_SERVICE_PORT for --port. The encryption key may come
     from SIMPLE_LOG_SERVICE_ENCRYPTION_KEY (base64 of 32 bytes).
-
-    \b
-    Examples:
-      simple-log-service serve
-      simple-log-service serve --data-dir /var/lib/slog --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
     """
     try:
         settings = Settings(**{name: value for name, value in flags.items() if value is not None})
-        data_dir = DataDir(settings.data_dir, settings.encryption_key)
-        _run(settings, data_dir)
     except ValidationError as error:
         raise click.UsageError("; ".join(_problem(each) for each in error.errors())) from None
-    except (OperatorError, LogServiceError, TlsError, OSError) as error:
+    try:
+        _run(settings, DataDir(settings.data_dir, settings.encryption_key))
+    except (OperatorError, LogServiceError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            advice = "stop what uses it, or choose another with --port"
+            raise click.ClickException(f"port {settings.port} on {settings.host} is in use: {advice}") from None
         raise click.ClickException(str(error)) from None
 
 
@@ -71,6 +86,8 @@ def _prepare_process() -> None:
     # collection would walk: collecting seldom halves the cost of a request.
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)
+    # The writer's thread wants the interpreter lock back several times a commit, each time for microseconds.
+    sys.setswitchinterval(0.0005)
     # A connection is a file descriptor, and the usual soft limit of 1,024 is far below what the listener bounds.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

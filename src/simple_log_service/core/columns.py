@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import TypeVar
 
 import msgspec
 
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.record import Kind
+
+T = TypeVar("T")
 
 
 class Columns(msgspec.Struct):
@@ -27,31 +31,40 @@ class Columns(msgspec.Struct):
     def __len__(self) -> int:
         return len(self.messages)
 
+    @property
+    def text_size(self) -> int:
+        """Characters of the messages and bytes of the metadata: about what the texts take in memory."""
+        return sum(map(len, self.messages)) + sum(map(len, self.metadata))
+
     @classmethod
     def of(cls, batches: Sequence[Batch]) -> Columns:
         """The records of some batches, one after the other."""
-        if len(batches) == 1:
-            joined = batches[0]
-            ids = joined.log_ids or ()
-        else:
-            joined = Batch([], [], [], [], [], [], None, range(0), [])
-            all_ids: list[str | None] = []
-            for batch in batches:
-                joined.service_names += batch.service_names
-                joined.log_types += batch.log_types
-                joined.levels += batch.levels
-                joined.timestamps += batch.timestamps
-                joined.messages += batch.messages
-                joined.metadata += batch.metadata
-                all_ids += batch.log_ids or [None] * len(batch)
-            ids = all_ids
-        kinds = list(zip(joined.service_names, joined.log_types, joined.levels, strict=True))
+        service_names = _joined([batch.service_names for batch in batches])
+        log_types = _joined([batch.log_types for batch in batches])
+        levels = _joined([batch.levels for batch in batches])
+        kinds = list(zip(service_names, log_types, levels, strict=True))
         places = {kind: place for place, kind in enumerate(dict.fromkeys(kinds))}
         return cls(
             [Kind(*kind) for kind in places],
             list(map(places.__getitem__, kinds)),
-            joined.timestamps,
-            joined.messages,
-            joined.metadata,
-            {place: log_id for place, log_id in enumerate(ids) if log_id is not None},
+            _joined([batch.timestamps for batch in batches]),
+            _joined([batch.messages for batch in batches]),
+            _joined([batch.metadata for batch in batches]),
+            _log_ids(batches),
         )
+
+
+def _joined(columns: list[list[T]]) -> list[T]:
+    """The columns one after the other; a lone one is not copied."""
+    return columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+
+
+def _log_ids(batches: Sequence[Batch]) -> dict[int, str]:
+    log_ids: dict[int, str] = {}
+    before = 0
+    for batch in batches:
+        if batch.log_ids is not None:
+            given = enumerate(batch.log_ids, before)
+            log_ids.update((place, log_id) for place, log_id in given if log_id is not None)
+        before += len(batch)
+    return log_ids

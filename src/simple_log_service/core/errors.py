@@ -22,7 +22,7 @@ class UnsupportedEncoding(LogServiceError):
 
 
 class IdempotencyMismatch(LogServiceError):
-    """The Idempotency-Key was used before, with another body."""
+    """The Idempotency-Key was used before, with another request."""
 
 
 class StoreFull(LogServiceError):

@@ -1,6 +1,7 @@
-"""Every bound of the service, in one place, each with what happens past it.
+"""Every bound that a caller or an operator can meet, in one place, each with what happens past it.
 
-Names end in the unit and the direction (``_bytes_max``). Nothing else in the code base retypes these numbers.
+Names end in the unit and the direction (``_bytes_max``). Nothing else in the code base retypes these numbers. How much
+a cache remembers, which nobody can tell from outside, stands beside the cache.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ DAY_NS = 24 * HOUR_NS
 # --- One record: past any of these the record is rejected, with the reason, and the others are stored. ---
 
 SERVICE_NAME_CHARS_MAX = 256
+PATH_SERVICE_NAME_CHARS_MAX = 128
+"""Of a name in ``/services/NAME/logs``; past it there is no such route."""
 LOG_TYPE_CHARS_MAX = 128
 LOG_ID_CHARS_MAX = 64
 RECORD_BYTES_MAX = 256 * KIB
@@ -78,6 +81,8 @@ CLOCK_SKEW_SECONDS_MAX = 300
 TEMPORARY_KEY_SECONDS_MIN = 1
 TEMPORARY_KEY_SECONDS_MAX = 36 * 3600
 """AWS STS's longest session."""
+ACCESS_KEYS_MAX = 5_000
+"""Past it no key is made: the embedded home reads its whole file of keys again whenever that changes."""
 
 # --- The embedded store. ---
 

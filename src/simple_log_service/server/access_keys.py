@@ -22,7 +22,12 @@ import msgspec
 
 from simple_log_service.api.identity import AccessKey
 from simple_log_service.api.policy import ADMIN, INGEST, READ, Policy, PolicyError
-from simple_log_service.core.limits import SECOND_NS, TEMPORARY_KEY_SECONDS_MAX, TEMPORARY_KEY_SECONDS_MIN
+from simple_log_service.core.limits import (
+    ACCESS_KEYS_MAX,
+    SECOND_NS,
+    TEMPORARY_KEY_SECONDS_MAX,
+    TEMPORARY_KEY_SECONDS_MIN,
+)
 from simple_log_service.core.ports import Clock, KeyProvider
 from simple_log_service.server.access_key_file import StoredKey, decode, encode, seal, unseal
 from simple_log_service.server.files import OperatorError, exclusive, write_durably
@@ -34,8 +39,6 @@ KEYS_FILE_NAME = "access-keys.json"
 LOCK_FILE_NAME = "access-keys.lock"
 LOOK_AGAIN_NS = SECOND_NS // 4
 """How long a known key is trusted without a look at the file's status."""
-ACCESS_KEYS_MAX = 5_000
-"""Past it ``create`` is refused: a server reads the whole file again whenever it changes."""
 EXPIRED_KEY_KEPT = timedelta(days=1)
 """So long a caller is told that its token has expired; then the next write leaves the key out."""
 

@@ -4,6 +4,7 @@ DIR/                 0700, one server at a time
   lock
   encryption-key     the key-encryption key, unless the environment gives one
   access-keys.json   access keys, their secrets wrapped
+  access-keys.lock   one writer of them at a time
   credentials        the administrator's key, for the client commands of this user
   logs/              the store
 """

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 from simple_log_service.api.messages import Response
 from simple_log_service.api.routes import Api
 from simple_log_service.api.sigv4 import Verifier
 from simple_log_service.core import signals
-from simple_log_service.core.errors import LogServiceError
 from simple_log_service.core.service import LogService
 from simple_log_service.server.access_log import AccessLog
 from simple_log_service.server.data_dir import DataDir
@@ -23,12 +20,11 @@ from simple_log_service.server.files import DirectoryLock
 from simple_log_service.server.gate import Gate
 from simple_log_service.server.http import Listener
 from simple_log_service.server.metrics import CONTENT_TYPE, PrometheusMetrics
+from simple_log_service.server.offload import offload_to
 from simple_log_service.server.settings import Settings
 from simple_log_service.server.throttle import Throttle
 from simple_log_service.server.tls import server_context
 from simple_log_service.stores.embedded.store import EmbeddedStore
-
-T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -48,7 +44,7 @@ async def embedded_home(settings: Settings, data_dir: DataDir) -> AsyncIterator[
         workers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="slog-decoder"))
         api = Api(
             LogService(store, time.time_ns, metrics, retention_days=settings.retention_days),
-            offload=_offload_to(workers),
+            offload=offload_to(workers),
             status=lambda: _status(store),
             metrics_page=lambda: Response(200, metrics.render(), content_type=CONTENT_TYPE),
         )
@@ -68,41 +64,6 @@ def _verifier(settings: Settings, data_dir: DataDir) -> Verifier:
 def _throttle(settings: Settings) -> Throttle:
     rate, burst = settings.throttle_rate, settings.throttle_burst
     return Throttle(rate, burst, key_rate=rate, key_burst=burst)
-
-
-def _offload_to(workers: ThreadPoolExecutor) -> Any:
-    """What ``run_in_executor`` does, without its reference cycle.
-
-    Its two futures hold each other, and with them the result, or an exception and every local of its frames, until the
-    garbage collector comes by, which counts objects and not bytes: a few dozen bombs would take a gigabyte.
-    """
-
-    def offload(function: Callable[..., T], *arguments: Any) -> Awaitable[T]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        workers.submit(lambda: loop.call_soon_threadsafe(_settle, future, *_outcome(function, arguments)))
-        return future
-
-    return offload
-
-
-def _outcome(function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | None, Exception | None]:
-    try:
-        return function(*arguments), None
-    except LogServiceError as error:
-        # A refusal needs no traceback, whose frames would close the cycle again.
-        error.__context__ = None
-        return None, error.with_traceback(None)
-    except Exception as error:  # noqa: BLE001 - it is raised where the future is awaited
-        return None, error
-
-
-def _settle(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
-        future.exception()  # Counts as seen: a server that ends no longer waits for it.
 
 
 def _status(store: EmbeddedStore) -> Response:

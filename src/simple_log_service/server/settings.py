@@ -19,7 +19,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIMPLE_LOG_SERVICE_", frozen=True, extra="forbid")
 
-    data_dir: Path = Field(Path("data"), description="Folder of the store, the keys and the credentials.")
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the store, the keys and the credentials, made at the first start."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="Region that signatures must name.")
@@ -27,7 +29,9 @@ class Settings(BaseSettings):
         limits.THROTTLE_RATE_DEFAULT, ge=0, description="Requests a second, in all and for each key; 0 is no limit."
     )
     throttle_burst: float = Field(limits.THROTTLE_BURST_DEFAULT, ge=1, description="Size of the throttle's bucket.")
-    tls_cert: Path | None = Field(None, description="Certificate chain (PEM); with --tls-key the service speaks HTTPS.")
+    tls_cert: Path | None = Field(
+        None, description="Certificate chain (PEM); with --tls-key the service speaks HTTPS, TLS 1.2 and up."
+    )
     tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
     retention_days: int = Field(
         limits.RETENTION_DAYS_DEFAULT, ge=1, le=3650, description="Days for which records are taken and shown."

@@ -34,7 +34,7 @@ class MemoryStore:
         if retry is not None and (retry.owner, retry.key) in self._receipts:
             fingerprint, receipt = self._receipts[retry.owner, retry.key]
             if fingerprint != retry.fingerprint:
-                raise IdempotencyMismatch("This Idempotency-Key was used with another body.")
+                raise IdempotencyMismatch("This Idempotency-Key was used before, with another request.")
             return receipt
         stored = without_known(batch, self._given)
         first = max(self._arrival + 1, self._clock() // 1000)

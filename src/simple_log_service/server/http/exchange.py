@@ -94,7 +94,8 @@ class Exchange:
             if response is None:
                 return None
         except LogServiceError as error:
-            response = error_response(error)
+            # Without its traceback, whose frames hold the body and the future that holds the error.
+            response = error_response(error.with_traceback(None))
         except (Exception, asyncio.CancelledError):  # noqa: BLE001 - as above
             # A future that somebody cancelled is a defect like any other; nobody cancels a request.
             response = self._context.internal_error(self.head)

@@ -115,7 +115,7 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - whatever it is, the others in the group must not suffer for it
             self._write_apart(waiting, known, error)
             return
-        self._arrival_last = arrival + group.records
+        self._arrival_last = arrival + len(group.arrivals)
         self._began = perf_counter()
         self._work.put((group, known))
 
@@ -160,7 +160,7 @@ class Committer:
             self._regroup(group, known, outcome)
             return
         self._metrics.count(signals.COMMITS, 1, "ok")
-        self._metrics.count(signals.COMMIT_RECORDS, group.records)
+        self._metrics.count(signals.COMMIT_RECORDS, len(group.arrivals))
         self._metrics.observe(signals.COMMIT_SECONDS, perf_counter() - self._began)
         self._on_written(group, outcome)
         self._next_group()

@@ -28,12 +28,13 @@ SQLITE_VERSION_MIN = (3, 51, 3)
 """Older ones can corrupt a file when the write-ahead log is reset."""
 
 HASH_KEY_BYTES = 32
+PAGE_BYTES = 4096
 
 _APPLICATION_ID = 0x534C4F47
 """``SLOG``: what ``file`` and other tools see in the SQLite header."""
 
 _SCHEMA = f"""
-PRAGMA page_size = 4096;
+PRAGMA page_size = {PAGE_BYTES};
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};

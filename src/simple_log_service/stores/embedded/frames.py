@@ -17,8 +17,8 @@ import msgspec
 import zstandard
 
 from simple_log_service.core.columns import Columns
-from simple_log_service.core.errors import StoreUnavailable
 from simple_log_service.core.record import Kind
+from simple_log_service.stores.embedded.sealing import FrameDamaged
 
 ZSTD_LEVEL = 1
 """Higher levels make these chunks no smaller and take longer."""
@@ -78,7 +78,7 @@ def unpack_body(compressed: bytes, kinds: list[Kind]) -> Columns:
     try:
         body = _BODY.decode(zstandard.ZstdDecompressor().decompress(compressed))
     except (msgspec.DecodeError, zstandard.ZstdError) as error:
-        raise StoreUnavailable(f"A stored chunk is damaged: {error}") from None
+        raise FrameDamaged(f"A stored chunk is damaged: {error}") from None
     return Columns(
         kinds,
         _from_bytes("I", body.kind_places),

@@ -48,9 +48,9 @@ class Group(msgspec.Struct):
     given: dict[HashPair, GivenId]
 
     @property
-    def records(self) -> int:
-        """How many records the group stores."""
-        return 0 if self.columns is None else len(self.columns)
+    def arrivals(self) -> range:
+        """The arrival numbers of its records."""
+        return range(self.arrival_first, self.arrival_first + (0 if self.columns is None else len(self.columns)))
 
 
 def build_group(queue: list[Waiting], known: set[GivenId], arrival_first: int, hash_key: bytes) -> Group:

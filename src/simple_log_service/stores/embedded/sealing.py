@@ -29,6 +29,10 @@ class Part(IntEnum):
     RECEIPT = 3
 
 
+class FrameDamaged(StoreUnavailable):
+    """A frame does not open with its key: whatever needs it fails, and everything else goes on."""
+
+
 class Sealer:
     """Seals and opens the frames of one file under one of its data keys."""
 
@@ -44,11 +48,11 @@ class Sealer:
         return nonce + self._cipher.encrypt(nonce, plain, self._context(part, place))
 
     def open(self, part: Part, place: int, sealed: bytes) -> bytes:
-        """Decrypt a frame; ``StoreUnavailable`` where a byte or its place was changed."""
+        """Decrypt a frame; ``FrameDamaged`` where a byte or its place was changed."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._context(part, place))
         except InvalidTag:
-            raise StoreUnavailable("A stored frame is damaged: it does not open with its key.") from None
+            raise FrameDamaged("A stored frame is damaged: it does not open with its key.") from None
 
     def _context(self, part: Part, place: int) -> bytes:
         return _CONTEXT.pack(self._version, self._file_id, self.key_id, part, place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -96,8 +97,7 @@ class EmbeddedStore:
 
     def _on_written(self, group: Group, written: Written) -> None:
         if group.columns is not None:
-            arrivals = range(group.arrival_first, group.arrival_first + group.records)
-            self._tail.add(ColumnRun(group.columns, arrivals, written.generated_id))
+            self._tail.add(ColumnRun(group.columns, group.arrivals, written.generated_id))
 
 
 def _load_tail(catalog: Catalog, reader: Reader) -> Tail:
@@ -107,12 +107,14 @@ def _load_tail(catalog: Catalog, reader: Reader) -> Tail:
     floor = -1
     for file in catalog.newest_first():
         below = 2**63 - 1
-        for chunk, run in reader.latest(file) if size_bytes < TAIL_LOAD_BYTES_MAX else ():
-            below = chunk
-            loaded.append(run)
-            size_bytes += sum(map(len, run.columns.messages)) + sum(map(len, run.columns.metadata))
-            if size_bytes >= TAIL_LOAD_BYTES_MAX:
-                break
+        # A chunk that does not open stays below the floor as well: whoever asks for it is told.
+        with suppress(StoreUnavailable):
+            for chunk, run in reader.latest(file) if size_bytes < TAIL_LOAD_BYTES_MAX else ():
+                below = chunk
+                loaded.append(run)
+                size_bytes += run.columns.text_size
+                if size_bytes >= TAIL_LOAD_BYTES_MAX:
+                    break
         floor = max(floor, reader.newest_time(file, below))
     tail = Tail(TAIL_BYTES_MAX, floor)
     for run in reversed(loaded):

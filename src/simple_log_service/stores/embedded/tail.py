@@ -43,8 +43,7 @@ class Tail:
 
     def add(self, run: ColumnRun) -> None:
         """Take in what was just committed."""
-        size_bytes = sum(map(len, run.columns.messages)) + sum(map(len, run.columns.metadata))
-        size_bytes += _RECORD_OVERHEAD_BYTES * len(run)
+        size_bytes = run.columns.text_size + _RECORD_OVERHEAD_BYTES * len(run)
         self._bytes += size_bytes
         last = self._runs[-1] if self._runs else None
         if last is not None and len(last.run) < _RUN_RECORDS_MIN and last.run.generated_id is run.generated_id:

@@ -15,18 +15,18 @@ import msgspec
 
 from simple_log_service.core.admission import GivenId, receipt_of
 from simple_log_service.core.batch import Batch
-from simple_log_service.core.errors import IdempotencyMismatch, StoreFull
-from simple_log_service.core.limits import WAL_BYTES_MAX
+from simple_log_service.core.errors import IdempotencyMismatch, LogServiceError, StoreFull
+from simple_log_service.core.limits import DAY_NS, IDEMPOTENCY_NS_MIN, WAL_BYTES_MAX
 from simple_log_service.core.receipts import LogIdRun, Receipt
 from simple_log_service.stores.embedded.catalog import Catalog, TimeRange
-from simple_log_service.stores.embedded.day_file import DayFile
+from simple_log_service.stores.embedded.day_file import PAGE_BYTES, DayFile
 from simple_log_service.stores.embedded.frames import compress
 from simple_log_service.stores.embedded.group import Group, HashPair, Member, split_pair
-from simple_log_service.stores.embedded.sealing import Part, Sealer
+from simple_log_service.stores.embedded.sealing import FrameDamaged, Part, Sealer
 from simple_log_service.stores.embedded.sql import one_row, rows, translated_errors
 
-_RETRY_FILES = 2
-"""Used Idempotency-Keys are looked for in the files of this day and the last: 24 hours at least."""
+_RETRY_FILES = 1 + IDEMPOTENCY_NS_MIN // DAY_NS
+"""Used Idempotency-Keys are looked for in the newest file and in those of as many days before it as they are kept."""
 
 _RECEIPT = msgspec.msgpack.Decoder(Receipt)
 
@@ -41,10 +41,10 @@ class Written(msgspec.Struct):
 class SeenBefore(msgspec.Struct):
     """Nothing was written, since some of the group was there already.
 
-    ``answers`` holds, by member, the first receipt of its key, or the error that the key was used otherwise.
+    ``answers`` holds, by member, the first receipt of its key, or the error that there is instead of one.
     """
 
-    answers: dict[int, Receipt | IdempotencyMismatch]
+    answers: dict[int, Receipt | LogServiceError]
     known: set[GivenId]
 
 
@@ -78,19 +78,19 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 seen = self._seen_before(group, current)
-                written = None if seen else self._insert(group, current)
-                connection.execute("ROLLBACK" if seen else "COMMIT")
+                if seen is not None:
+                    connection.execute("ROLLBACK")
+                    return seen
+                written = self._insert(group, current)
+                connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        if written is None:
-            assert seen is not None
-            return seen
         if group.columns is not None:
             current.next_id += 1
             span = TimeRange(min(group.columns.timestamps), max(group.columns.timestamps))
-            self._catalog.extend(current.file, span, group.arrival_first + group.records - 1)
+            self._catalog.extend(current.file, span, group.arrivals[-1])
         return written
 
     def checkpoint(self) -> None:
@@ -100,7 +100,7 @@ class Writer:
             return
         with self._unless_failed():
             pages = current.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0]
-            if pages * 4096 > WAL_BYTES_MAX:
+            if pages * PAGE_BYTES > WAL_BYTES_MAX:
                 _fold_in(current.connection, apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
@@ -153,14 +153,13 @@ class Writer:
         ]
         if group.columns is not None:
             chunk, times = current.next_id, group.columns.timestamps
-            arrival_last = group.arrival_first + group.records - 1
             head = sealer.seal(Part.CHUNK_HEAD, chunk, group.head)
             body = sealer.seal(Part.CHUNK_BODY, chunk, compress(group.body))
             connection.execute(
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(chunk, sealer.key_id, min(times), max(times)),
-                    *(group.arrival_first, arrival_last, group.records, head, body),
+                    *(group.arrivals[0], group.arrivals[-1], len(group.arrivals), head, body),
                 ),
             )
         if group.given:
@@ -183,7 +182,7 @@ class Writer:
             current.connection.executemany("INSERT INTO retries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", inserts)
 
     def _seen_before(self, group: Group, current: _Open) -> SeenBefore | None:
-        answers: dict[int, Receipt | IdempotencyMismatch] = {}
+        answers: dict[int, Receipt | LogServiceError] = {}
         for place, member in enumerate(group.members):
             answer = self._first_answer(member, current)
             if answer is not None:
@@ -191,7 +190,7 @@ class Writer:
         known = self._known_ids(group.given, current) if group.given else set()
         return SeenBefore(answers, known) if answers or known else None
 
-    def _first_answer(self, member: Member, current: _Open) -> Receipt | IdempotencyMismatch | None:
+    def _first_answer(self, member: Member, current: _Open) -> Receipt | LogServiceError | None:
         pair, retry = member.retry_hash, member.waiting.batch.retry
         if pair is None or retry is None:
             return None
@@ -204,7 +203,10 @@ class Writer:
             if (print_high, print_low) != split_pair(retry.fingerprint):
                 return IdempotencyMismatch("This Idempotency-Key was used before, with another request.")
             if sealed is not None:
-                return _RECEIPT.decode(file.sealer(connection, key_id).open(Part.RECEIPT, pair[0], sealed))
+                try:
+                    return _RECEIPT.decode(file.sealer(connection, key_id).open(Part.RECEIPT, pair[0], sealed))
+                except FrameDamaged as damaged:
+                    return damaged
             return Receipt(records, log_ids=[LogIdRun(0, records, file.generated_id(arrival))])
         return None
 
