@@ -19,13 +19,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
+import msgspec
 import urllib3
 
 from simple_log_service.api.signer import Credentials, sign_headers
@@ -50,6 +51,11 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class _Page(msgspec.Struct):
+    next_cursor: str | None
+    complete: bool
 
 
 class ServerProcess:
@@ -79,7 +85,11 @@ class ServerProcess:
         self._pool = urllib3.PoolManager(retries=False, maxsize=16, timeout=60.0)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._let_go()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,8 +97,7 @@ class ServerProcess:
             if self.is_running:
                 self.stop()
         finally:
-            self._pool.clear()
-            self._config.cleanup()
+            self._let_go()
 
     @property
     def pid(self) -> int:
@@ -189,6 +198,27 @@ class ServerProcess:
             method, self.endpoint + target, body=body or None, headers=dict([*given, *signature]), redirect=False
         )
         return Answer(answer.status, answer.headers, answer.data)
+
+    def pages(self, query: str = "limit=10000", path: str = "/logs/recent") -> Iterator[bytes]:
+        """The bodies of all pages of a query, percent-encoded and without a cursor; every one must be complete."""
+        cursor = ""
+        while True:
+            answer = self.request("GET", f"{path}?{query}{cursor}")
+            assert answer.status == 200, answer
+            page = msgspec.json.decode(answer.body, type=_Page)
+            assert page.complete, answer.body[-200:]
+            yield answer.body
+            if page.next_cursor is None:
+                return
+            cursor = f"&cursor={page.next_cursor}"
+
+    def logs(self, query: str = "limit=10000", path: str = "/logs/recent") -> list[dict[str, Any]]:
+        """Every record that a query finds, newest first."""
+        return [record for body in self.pages(query, path) for record in msgspec.json.decode(body)["logs"]]
+
+    def _let_go(self) -> None:
+        self._pool.clear()
+        self._config.cleanup()
 
     def _ended(self) -> int:
         """Wait for the process's end and the last of what it wrote."""

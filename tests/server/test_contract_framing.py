@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from contract.http_caller import checked, refusal, said, send_on, wire
 from contract.http_home import Home, fresh_name, record, running_home
-from simple_log_service.core.limits import HEAD_BYTES_MAX
+from simple_log_service.core.limits import BODY_WIRE_BYTES_MAX, BUFFERED_BYTES_MAX, HEAD_BYTES_MAX
 from support.bad_http import BAD_CHUNKS, BAD_HEADS
 from support.raw_http import connected
 
@@ -119,3 +120,22 @@ def test_a_client_that_waits_for_100_gets_it_once_it_is_known() -> None:
             assert client.ask(body).status == 201
         with connected(home.address) as client:
             assert client.ask(head.replace(b"Credential=AKIA", b"Credential=AKIX")).status == 403
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 4194304\r\n\r\nx", b"Transfer-Encoding: chunked\r\n\r\n"])
+@pytest.mark.parametrize("line", [b"GET /health HTTP/1.1", b"OPTIONS /logs HTTP/1.1"])
+def test_who_needs_no_credentials_may_send_no_body(home: Home, line: bytes, framing: bytes) -> None:
+    with connected(home.address) as client:
+        answer = client.ask(line + b"\r\nHost: a\r\n" + framing)
+        assert refusal(checked(answer))[:2] == (400, "BadRequestException")
+
+
+def test_bodies_of_which_one_byte_came_keep_nobody_from_writing(home: Home) -> None:
+    """A key's id is no secret: whoever knows one passes the head's checks, and is found out by the body only."""
+    announced = home.admin.signed("POST", "/logs", "", [("Content-Length", str(BODY_WIRE_BYTES_MAX))])
+    with ExitStack() as opened:
+        for _ in range(BUFFERED_BYTES_MAX // BODY_WIRE_BYTES_MAX + 1):
+            opened.enter_context(connected(home.address)).send(wire(announced) + b"x")
+        bad_json = home.admin.signed("POST", "/logs", body=b"no JSON")
+        answer = opened.enter_context(connected(home.address)).ask(wire(bad_json))
+        assert answer.status == 400, "it was read, and waited for nobody"

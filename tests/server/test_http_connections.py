@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from simple_log_service.server.http import Bounds
+from simple_log_service.core.limits import CONNECTIONS_MAX
+from simple_log_service.server.http import Bounds, affordable_connections
 from support.raw_http import connected, request
 from support.serving import LARGE_BYTES, Serving, serving, until
 
@@ -220,6 +222,23 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
         assert served.application.finished == 2, "nothing more was done for the slow one"
 
 
+def test_answers_that_nobody_takes_are_bounded_together_and_the_oldest_is_given_up() -> None:
+    bytes_max = LARGE_BYTES
+    with serving(bounds=Bounds(unsent_bytes_max=bytes_max)) as served, ExitStack() as opened:
+        unsent = served.listener._context.unsent
+        slow = [opened.enter_context(connected(served.address)) for _ in range(8)]
+        for client in slow:
+            client.send(request("GET /large HTTP/1.1") * 4)
+        until(lambda: served.application.finished == len(slow))
+        until(lambda: served.listener.open_connections < len(slow))
+        assert 0 < unsent.held_bytes <= bytes_max
+        slow[-1].reset()
+        reader = opened.enter_context(connected(served.address))
+        assert reader.ask(request(POST, body=b"abc")).body == b"abc"
+        assert served.application.finished == len(slow) + 1, "nothing more was done for the slow ones"
+    assert unsent.held_bytes == 0
+
+
 def test_a_client_that_neither_reads_nor_closes_after_its_last_answer_is_cut_off() -> None:
     brief = Bounds(linger_seconds_max=0.05, drain_seconds_max=0.05, sweep_seconds=0.02)
     with serving(bounds=brief) as served, connected(served.address) as client:
@@ -307,6 +326,14 @@ def test_connections_past_the_bound_are_closed_at_once_and_the_others_live() -> 
         assert opened.enter_context(connected(served.address)).ask(request()).status == 200
 
 
+@pytest.mark.parametrize(
+    ("descriptors", "connections"),
+    [(128, 64), (1024, 768), (4096, 3840), (1_048_576, CONNECTIONS_MAX), (resource.RLIM_INFINITY, CONNECTIONS_MAX)],
+)
+def test_connections_leave_descriptors_to_the_store(descriptors: int, connections: int) -> None:
+    assert affordable_connections(descriptors) == connections
+
+
 def test_answers_are_not_held_back_by_nagles_algorithm() -> None:
     with serving() as served, connected(served.address) as client:
         client.ask(request())
@@ -323,7 +350,7 @@ def test_stopping_answers_what_was_accepted_and_closes_what_is_idle() -> None:
         held.send(request("POST /held HTTP/1.1", body=b"abc"))
         assert served.application.arrived.acquire(timeout=10)
         sending.send(request(POST, "Content-Length: 3", body=b"a"))
-        until(lambda: served.listener.reserved_body_bytes == 6)
+        until(lambda: served.listener.reserved_body_bytes == 4)
         stopped = served.begin(served.listener.stop(30))
         assert idle.is_closed()
         assert half.is_closed()
@@ -355,7 +382,7 @@ def test_stopping_aborts_what_is_not_answered_in_time() -> None:
         held.send(request("POST /held HTTP/1.1", body=b"abc"))
         assert served.application.arrived.acquire(timeout=10)
         sending.send(request(POST, "Content-Length: 3", body=b"a"))
-        until(lambda: served.listener.reserved_body_bytes == 6)
+        until(lambda: served.listener.reserved_body_bytes == 4)
         served.run(served.listener.stop(0.05))
         assert held.is_closed()
         assert sending.is_closed()

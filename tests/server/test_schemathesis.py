@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 import schemathesis
 import yaml
 import zstandard
@@ -25,7 +26,6 @@ from requests.auth import AuthBase
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-import requests
 from contract import http_document
 from contract.http_home import Home, running_home
 from simple_log_service.api.signer import Credentials, sign_headers

@@ -32,7 +32,8 @@ class Disk(apsw.VFS):
     """To be given to a store by its ``name``.
 
     ``failing`` is the kind of event ("sync", "write") that fails with an I/O error, ``failing_suffix`` the end of the
-    names of files that it happens to. Syncs wait while ``gate`` is closed; ``waiting`` says that one does.
+    names of files that it happens to. After ``writes_left`` more writes it is full. Syncs wait while ``gate`` is
+    closed; ``waiting`` says that one does.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Disk(apsw.VFS):
         self.events: list[Event] = []
         self.failing = ""
         self.failing_suffix = ""
+        self.writes_left: int | None = None
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = threading.Event()
@@ -54,6 +56,10 @@ class Disk(apsw.VFS):
         if event.kind == "sync":
             self.waiting.set()
             self.gate.wait()
+        if event.kind == "write" and self.writes_left is not None:
+            if self.writes_left == 0:
+                raise apsw.FullError("a test's disk is full")
+            self.writes_left -= 1
         self.events.append(event)
         if event.kind == self.failing and event.name.endswith(self.failing_suffix):
             error = apsw.IOError("a test's disk fails")

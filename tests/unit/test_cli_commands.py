@@ -357,3 +357,64 @@ def test_what_is_typed_is_sent_line_by_line(stub: StubService, environ: Mapping[
     assert result.exit_code == 0
     assert "Ctrl-D ends" in result.stderr
     assert _messages(stub) == ["hello"]
+
+
+# --- A service that is broken, and an output that is closed ---
+
+
+@pytest.mark.parametrize("output", ["pretty", "json", "ndjson"])
+@pytest.mark.parametrize("body", [b'{"logs":[1]}', b'{"logs":[' + b"[" * 200_000, b'{"logs":[{"message":"\xff"}]}'])
+def test_a_page_that_is_none_ends_in_4_with_one_line(
+    body: bytes, output: str, stub: StubService, environ: Mapping[str, str]
+) -> None:
+    stub.script = [Scripted(200, body)]
+    result = run(["recent", "-o", output], environ)
+    expected = f"Error: {stub.url} does not answer as a Simple Log Service: is the endpoint right?\n"
+    assert result == Result(4, "", expected)
+
+
+def test_a_receipt_for_other_records_ends_in_4_and_leaves_them_in_doubt(
+    stub: StubService, environ: Mapping[str, str], app_log: str
+) -> None:
+    rejected = [{"index": 999, "code": "\x1b", "reason": "\x9b"}]
+    stub.script = [Scripted(201, {"accepted": 24, "duplicates": 0, "rejected": rejected})]
+    result = run(["send", app_log], environ)
+    assert result.exit_code == 4
+    assert result.stderr.splitlines() == [
+        f"Error: {stub.url} answered with a receipt that is not for the records that were sent.",
+        f"Stopped: {app_log}:1 to {app_log}:25 may or may not be stored; nothing after that was sent.",
+    ]
+    assert len(stub.seen) == 1
+
+
+def _run_without_stdout(arguments: list[str], environ: Mapping[str, str]) -> tuple[int, str]:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" "$@" >&-', SLOG, *arguments],
+        env=environ,
+        input=b"x",
+        stderr=subprocess.PIPE,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "command", [["recent"], ["recent", "-o", "json"], ["send", "-q", "-o", "json"], ["keys", "list"]]
+)
+def test_data_for_an_output_that_is_closed_ends_in_1(
+    command: list[str], stub: StubService, environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    if command[0] == "recent":
+        stub.script = [_page(_log(1))]
+    if command[0] == "keys":
+        command = [*command, "--data-dir", os.fspath(tmp_path / "data")]
+        run(["keys", "create", "--name", "n", "--policy", "read", "--data-dir", command[-1]], environ)
+    assert _run_without_stdout(command, environ) == (1, "Error: The output cannot be written: Bad file descriptor.\n")
+
+
+def test_a_closed_output_is_no_matter_where_nothing_is_written_to_it(
+    stub: StubService, environ: Mapping[str, str]
+) -> None:
+    assert _run_without_stdout(["send"], environ) == (0, "sent 1 record: 1 accepted, 0 rejected\n")
+    assert _run_without_stdout(["recent"], environ) == (0, "No records match.\n")

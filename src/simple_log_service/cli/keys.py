@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from simple_log_service.api.policy import ADMIN, INGEST, READ, PolicyError
 from simple_log_service.cli.exit_codes import NOT_ALL, USAGE, Failed
-from simple_log_service.cli.terminal import inert, say, write_stdout
+from simple_log_service.cli.terminal import ensure_stdout, inert, say, write_stdout
 from simple_log_service.server.access_keys import AccessKeyStore, CreatedKey, KeyInfo, policy_document
 from simple_log_service.server.data_dir import DataDir
 from simple_log_service.server.files import OperatorError
@@ -52,6 +52,7 @@ def _output_option(*outputs: str) -> Callable[[F], F]:
 @click.group(epilog=_EPILOG)
 def keys() -> None:
     """Make and manage the access keys of a local server."""
+    ensure_stdout()
 
 
 @keys.command()

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from simple_log_service.cli.terminal import inert
+from simple_log_service.client.records import RawRecord
 
 _STYLES: dict[str, dict[str, Any]] = {
     "TRACE": {"fg": "bright_black"},
@@ -20,23 +21,9 @@ _STYLES: dict[str, dict[str, Any]] = {
 _LEVEL_CHARS = max(map(len, _STYLES))
 
 
-class _Shown(msgspec.Struct):
-    """A record with its metadata as text: shown as it was given, digits and all."""
-
-    service_name: str
-    log_type: str
-    timestamp: str
-    level: str
-    message: str
-    metadata: msgspec.Raw
-
-
-_DECODER = msgspec.json.Decoder(_Shown)
-
-
 def pretty_line(raw: bytes | msgspec.Raw, *, colour: bool) -> str:
     """The record of this JSON text, without a line break, and with nothing in it that a terminal obeys."""
-    record = _DECODER.decode(raw)
+    record = RawRecord.of(raw)
     level = inert(record.level).ljust(_LEVEL_CHARS)
     source = inert(f"{record.service_name}/{record.log_type}")
     time, message = inert(record.timestamp), inert(record.message)

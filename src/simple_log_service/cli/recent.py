@@ -11,7 +11,7 @@ import msgspec
 
 from simple_log_service.cli.options import TEXT, Connection, connection_options, level_option, name_option, say_retry
 from simple_log_service.cli.pretty import pretty_line
-from simple_log_service.cli.terminal import inert_json, say, wants_colour, write_stdout
+from simple_log_service.cli.terminal import ensure_stdout, inert_json, say, wants_colour, write_stdout
 from simple_log_service.core.limits import (
     LOG_TYPE_CHARS_MAX,
     PAGE_RECORDS_DEFAULT,
@@ -69,6 +69,7 @@ def recent(
     endpoint: str | None, profile: str | None, region: str | None, output: str, limit: int, **filters: Any
 ) -> None:
     """Show the newest records."""
+    ensure_stdout()
     if filters["since"] is not None and filters["hours"] is not None:
         raise click.UsageError("Give either --hours or --since, not both.")
     connection = Connection(endpoint, profile, region)

@@ -16,7 +16,7 @@ from simple_log_service.cli.log_input import FORMATS, Entry, Fill, read_records
 from simple_log_service.cli.options import Connection, connection_options, level_option, name_option, retry_notice
 from simple_log_service.cli.progress import Progress
 from simple_log_service.cli.tally import Tally
-from simple_log_service.cli.terminal import inert, say, write_stdout
+from simple_log_service.cli.terminal import ensure_stdout, inert, say, write_stdout
 from simple_log_service.client.batching import BATCH_RECORDS_DEFAULT, batches
 from simple_log_service.client.errors import ClientError
 from simple_log_service.core.limits import LOG_TYPE_CHARS_MAX, REQUEST_RECORDS_MAX, SERVICE_NAME_CHARS_MAX
@@ -108,6 +108,7 @@ def send(ctx: click.Context, /, files: tuple[str, ...], **given: Any) -> None:
 
     Records go out in order. Wherever the input pauses, what has been read is sent at once.
     """
+    ensure_stdout()
     options = _Options(**given)
     inputs = files or (STDIN,)
     _check_names(inputs, options)

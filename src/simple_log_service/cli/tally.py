@@ -74,7 +74,8 @@ class Tally:
     def lines(self) -> list[str]:
         """The receipt for people: one line, and the first rejections."""
         duplicates = f" ({self.duplicates:,} of them duplicates)" if self.duplicates else ""
-        lines = [f"sent {self.records:,} records: {self.accepted:,} accepted{duplicates}, {self.rejected:,} rejected"]
+        records = "record" if self.records == 1 else "records"
+        lines = [f"sent {self.records:,} {records}: {self.accepted:,} accepted{duplicates}, {self.rejected:,} rejected"]
         shown = self.rejections[:REJECTIONS_SHOWN_MAX]
         lines += [f"  {each.where}: {each.reason} ({each.code})" for each in shown]
         if self.rejected > len(shown):

@@ -39,14 +39,23 @@ def _json_escape(match: re.Match[str]) -> str:
     return match[0] if match[0] in "\n\r" else f"\\u{ord(match[0]):04x}"
 
 
-def is_terminal(stream: IO[Any]) -> bool:
-    """Whether somebody watches the stream on a terminal that can do more than print."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def is_terminal(stream: IO[Any] | None) -> bool:
+    """Whether somebody watches the stream, if it is open at all, on a terminal that can do more than print."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def wants_colour(stream: IO[Any]) -> bool:
+def wants_colour(stream: IO[Any] | None) -> bool:
     """Colours are for terminals, unless NO_COLOR is set and not empty (https://no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def ensure_stdout() -> None:
+    """Where the command was started without standard output, have one in its place that cannot be written.
+
+    So data that has nowhere to go ends as on a full disk, and a command that writes none goes through.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
 
 
 def write_stdout(text: str) -> None:

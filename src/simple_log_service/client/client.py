@@ -22,6 +22,7 @@ import msgspec
 
 from simple_log_service.api.routes import HEALTH, INGEST, INGEST_SERVICE, RECENT, find_route
 from simple_log_service.api.signer import Credentials
+from simple_log_service.client.answers import Walk, adds_up, read_json
 from simple_log_service.client.batching import BATCH_RECORDS_DEFAULT, Batch, Sendable, batches, body_of
 from simple_log_service.client.configuration import resolve
 from simple_log_service.client.credentials import CredentialsProvider
@@ -63,8 +64,8 @@ class Client:
 
     ``endpoint`` is the base URL, on AWS with the stage; where it, ``region`` and credentials come from otherwise is
     told in ``client.configuration.resolve``. ``credentials`` may be a function, which is asked before each attempt.
-    ``timeout_seconds`` bounds the wait for one answer. ``on_retry`` is told of each failed attempt that will be
-    repeated, and in how many seconds.
+    ``timeout_seconds`` bounds one answer, from the end of the request to the answer's last byte. ``on_retry`` is told
+    of each failed attempt that will be repeated, and in how many seconds.
 
     Methods raise ``ClientError``: ``RequestRefused``, ``Unreachable``, ``UnexpectedAnswer`` or ``NotConfigured``.
     """
@@ -140,18 +141,20 @@ class Client:
 
     def iter_pages(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[Page]:
         """Pages, newest first, until ``limit`` records in all have come, or every one that matches."""
-        left, cursor = limit, None
+        left, cursor, walk = limit, None, Walk(self._url)
         while True:
             page_limit = PAGE_RECORDS_MAX if left is None else min(left, PAGE_RECORDS_MAX)
             page = self.recent(limit=page_limit, cursor=cursor, **filters)
+            if len(page.raw_logs) > page_limit:
+                raise UnexpectedAnswer(f"{self._url} answered with more records than it was asked for.")
             yield page
             if left is not None:
                 left -= len(page.raw_logs)
-            if page.next_cursor is None or left == 0:
+            if left == 0:
                 return
-            if page.next_cursor == cursor:
-                raise UnexpectedAnswer(f"{self._url} answered with the cursor that it was asked with.")
-            cursor = page.next_cursor
+            cursor = walk.after(page)
+            if cursor is None:
+                return
 
     def iter_recent(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[LogRecord]:
         """Records, newest first, ``limit`` of them or every one that matches, however many pages that takes."""
@@ -167,20 +170,21 @@ class Client:
         headers.append(("Idempotency-Key", str(uuid.uuid4())))
         try:
             answer = self._transport.request(INGEST.method, path, headers=headers, body=body)
+            receipt = self._decode(answer, Receipt)
         except RequestRefused as error:
-            receipt = _receipt_of(error)
-            if receipt is None:
+            refused = _receipt_of(error)
+            if refused is None:
                 raise
-            return receipt
-        return self._decode(answer, Receipt)
+            receipt = refused
+        if not adds_up(receipt, len(lines)):
+            raise UnexpectedAnswer(f"{self._url} answered with a receipt that is not for the records that were sent.")
+        return receipt
 
     def _decode(self, body: bytes, kind: type[V]) -> V:
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UnexpectedAnswer(
-                f"{self._url} does not answer as a Simple Log Service: is the endpoint right?"
-            ) from None
+        decoded = read_json(body, kind)
+        if decoded is None:
+            raise UnexpectedAnswer(f"{self._url} does not answer as a Simple Log Service: is the endpoint right?")
+        return decoded
 
 
 class _Health(msgspec.Struct):
@@ -198,12 +202,7 @@ def _ingest_path(service_name: str | None) -> str:
 
 def _receipt_of(error: RequestRefused) -> Receipt | None:
     """The receipt in an answer that is an error: of 400, where all was rejected, and of 429, where some was."""
-    if error.status not in {400, 429}:
-        return None
-    try:
-        return msgspec.json.decode(error.body, type=Receipt)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return read_json(error.body, Receipt) if error.status in {400, 429} else None
 
 
 def _query_string(parameters: Mapping[str, object]) -> str:

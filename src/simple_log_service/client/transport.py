@@ -15,15 +15,23 @@ import urllib3
 
 from simple_log_service import __version__
 from simple_log_service.api.signer import sign_headers
+from simple_log_service.client.answers import read_json
 from simple_log_service.client.configuration import Target
+from simple_log_service.client.connections import Pool, TlsPool
 from simple_log_service.client.credentials import checked
-from simple_log_service.client.errors import RequestRefused, Unreachable
+from simple_log_service.client.errors import RequestRefused, UnexpectedAnswer, Unreachable
 from simple_log_service.client.retries import OnRetry, retrying
+from simple_log_service.core.limits import KIB
 
 CONNECT_SECONDS_MAX = 5.0
 CONNECTIONS_KEPT_MAX = 10
 _MESSAGE_CHARS_MAX = 1000
 """Of a message that is shown: a proxy's error may be a whole page."""
+_HEADER_CHARS_MAX = 100
+"""Of a header that is shown."""
+_SECONDS_DIGITS_MAX = 9
+"""Of a Retry-After: more are centuries, and Python refuses to read thousands of them."""
+_PIECE_BYTES = 64 * KIB
 
 Headers = Sequence[tuple[str, str]]
 
@@ -44,19 +52,12 @@ class Transport:
         self._target = target
         self._retrying = retrying(attempts_max, on_retry, sleep)
         self._clock = clock
-        trust = {"ca_certs": target.ca_bundle} if target.ca_bundle and target.endpoint.base.startswith("https") else {}
-        self._pool = urllib3.connection_from_url(
-            target.endpoint.base,
-            timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS_MAX, timeout_seconds), read=timeout_seconds),
-            retries=False,
-            maxsize=CONNECTIONS_KEPT_MAX,
-            **trust,
-        )
+        self._pool = _pool(target, timeout_seconds)
 
     def request(
         self, method: str, path: str, query: str = "", headers: Headers = (), body: bytes = b"", *, signed: bool = True
     ) -> bytes:
-        """The body of a 2xx answer. Raises ``RequestRefused``, ``Unreachable`` or ``NotConfigured``.
+        """The body of a 2xx answer. Raises ``ClientError``.
 
         ``path`` and ``query`` are percent-encoded. What passes by itself is tried again with the same headers and body.
         """
@@ -80,13 +81,42 @@ class Transport:
         fields = {"Host": endpoint.host_header, "User-Agent": f"simple-log-service/{__version__}", **dict(headers)}
         try:
             answer = self._pool.urlopen(
-                method, f"{path}?{query}" if query else path, body or None, fields, redirect=False, retries=False
+                method,
+                f"{path}?{query}" if query else path,
+                body or None,
+                fields,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
             )
+            content = _content(answer)
         except urllib3.exceptions.HTTPError as error:
             _raise_unreachable(endpoint.url, error)
         if 200 <= answer.status < 300:
-            return answer.data
-        raise _refused(answer)
+            return content
+        raise _refused(answer, content)
+
+
+def _pool(target: Target, timeout_seconds: float) -> Pool | TlsPool:
+    where = urllib3.util.parse_url(target.endpoint.base)
+    assert where.host is not None
+    timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS_MAX, timeout_seconds), read=timeout_seconds)
+    if where.scheme == "https":
+        return TlsPool(
+            where.host, where.port, timeout, CONNECTIONS_KEPT_MAX, retries=False, ca_certs=target.ca_bundle or None
+        )
+    return Pool(where.host, where.port, timeout, CONNECTIONS_KEPT_MAX, retries=False)
+
+
+def _content(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """The body as it came: no coding was asked for, and none is undone, since little may unpack to much."""
+    try:
+        # In pieces, since a length that is only announced would be allocated at once.
+        return b"".join(answer.stream(_PIECE_BYTES, decode_content=False))
+    except ValueError as error:
+        # So urllib3 and http.client meet a chunk of negative length.
+        raise UnexpectedAnswer(f"The answer is not HTTP: {error}.") from None
 
 
 def _raise_unreachable(url: str, error: urllib3.exceptions.HTTPError) -> NoReturn:
@@ -107,19 +137,16 @@ class _ErrorBody(msgspec.Struct):
     Message: str = ""
 
 
-def _refused(answer: urllib3.BaseHTTPResponse) -> RequestRefused:
-    try:
-        body = msgspec.json.decode(answer.data, type=_ErrorBody)
-        message = body.message or body.Message
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        message = ""
-    retry_after = answer.headers.get("Retry-After", "")
+def _refused(answer: urllib3.BaseHTTPResponse, content: bytes) -> RequestRefused:
+    body = read_json(content, _ErrorBody) or _ErrorBody()
+    message = body.message or body.Message
+    retry_after = answer.headers.get("Retry-After", "")[:_SECONDS_DIGITS_MAX]
     return RequestRefused(
         answer.status,
         # API Gateway appends a URL to some types, after a colon.
-        answer.headers.get("x-amzn-ErrorType", "").partition(":")[0],
+        answer.headers.get("x-amzn-ErrorType", "").partition(":")[0][:_HEADER_CHARS_MAX],
         (message or answer.reason or "").strip()[:_MESSAGE_CHARS_MAX],
-        answer.headers.get("x-amzn-RequestId", ""),
+        answer.headers.get("x-amzn-RequestId", "")[:_HEADER_CHARS_MAX],
         retry_after_seconds=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
-        body=answer.data,
+        body=content,
     )

@@ -54,3 +54,8 @@ class Batch(msgspec.Struct):
 
     def __len__(self) -> int:
         return len(self.messages)
+
+    @property
+    def text_size(self) -> int:
+        """About how large its texts are: characters of messages, bytes of metadata."""
+        return sum(map(len, self.messages)) + sum(map(len, self.metadata))

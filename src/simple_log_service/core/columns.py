@@ -14,6 +14,9 @@ from simple_log_service.core.record import Kind
 T = TypeVar("T")
 
 
+_RECORD_OVERHEAD_BYTES = 400
+
+
 class Columns(msgspec.Struct):
     """Some records, in order of arrival.
 
@@ -35,6 +38,11 @@ class Columns(msgspec.Struct):
     def text_size(self) -> int:
         """Characters of the messages and bytes of the metadata: about what the texts take in memory."""
         return sum(map(len, self.messages)) + sum(map(len, self.metadata))
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what the records take in memory, objects and places in lists included."""
+        return self.text_size + _RECORD_OVERHEAD_BYTES * len(self)
 
     @classmethod
     def of(cls, batches: Sequence[Batch]) -> Columns:

@@ -34,3 +34,7 @@ class StoreUnavailable(LogServiceError):
 
     Repeating it with the same Idempotency-Key is safe.
     """
+
+
+class StoreBusy(StoreUnavailable):
+    """The store could not begin, for want of a lock or a file descriptor or of room in its queue: try again later."""

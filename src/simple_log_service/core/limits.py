@@ -21,6 +21,8 @@ LOG_TYPE_CHARS_MAX = 128
 LOG_ID_CHARS_MAX = 64
 RECORD_BYTES_MAX = 256 * KIB
 """Message in UTF-8, metadata text and names together."""
+RECORD_JSON_BYTES_MAX = 6 * RECORD_BYTES_MAX + 64 * KIB
+"""The record as JSON text: room for each of its characters written as ``\\u0000``."""
 METADATA_DEPTH_MAX = 31
 """The metadata object itself is the first level."""
 INTEGER_DIGITS_MAX = 38
@@ -61,14 +63,21 @@ HEAD_BYTES_MAX = 10 * KIB
 """Request line and headers; 431 past it."""
 HEAD_SECONDS_MAX = 10.0
 """From the first byte of a request to the end of its headers; 408 past it."""
+BODY_SECONDS_MIN = 10.0
+BODY_BYTES_PER_SECOND_MIN = 32 * KIB
+"""A body has so many seconds, and one more for every so many bytes that have come; 408 past it."""
 BODY_SECONDS_MAX = 60.0
-"""From the end of the headers to the end of the body; 408 past it."""
+"""From the end of the headers to the end of the body, whatever has come; 408 past it."""
 IDLE_SECONDS_MAX = 120.0
 """A kept-alive connection without a request is closed after this."""
 BUFFERED_BYTES_MAX = 256 * MIB
 """All bodies in memory together; past it sockets are not read until some are answered."""
+UNSENT_BYTES_MAX = 128 * MIB
+"""All answers together that clients are slow to take; past it those that began first are aborted."""
 CONNECTIONS_MAX = 10_000
 """Past it a new connection is closed at once."""
+DESCRIPTORS_RESERVED = 256
+"""Of the process's open files: connections leave so many to the store, or half of them where there are fewer."""
 
 # --- The rate: 429 past it. API Gateway's own figures. ---
 
@@ -87,12 +96,15 @@ ACCESS_KEYS_MAX = 5_000
 # --- The embedded store. ---
 
 GROUP_RECORDS_MAX = 50_000
-"""One group commit takes up to about this many records; what is over waits for the next one."""
+GROUP_TEXT_BYTES_MAX = 8 * MIB
+"""One group commit takes requests up to about these; what is over waits for the next one."""
+READS_WAITING_MAX = 64
+"""Reads of files that wait for a thread; 503 past it."""
 TAIL_BYTES_MAX = 48 * MIB
 """The newest records kept in memory; older ones are read from the files."""
 TAIL_LOAD_BYTES_MAX = 8 * MIB
 """How much of it is filled at start, so that starting stays quick."""
 WAL_BYTES_MAX = 16 * MIB
 """The write-ahead log is folded into its file past this."""
-CHUNK_CACHE_RECORDS_MAX = 100_000
+CHUNK_CACHE_BYTES_MAX = 48 * MIB
 """Opened chunks kept for the next page of the same reader."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import msgspec
 
-from simple_log_service.api.errors import missing_authentication_token, too_many_requests
+from simple_log_service.api.errors import Refused, missing_authentication_token, too_many_requests
 from simple_log_service.api.identity import Principal
 from simple_log_service.api.messages import RequestHead, Response
 from simple_log_service.api.policy import Decision, denied, invoke_arn
@@ -50,14 +50,18 @@ class Gate:
         self._region = region
 
     def admit(self, head: RequestHead) -> Ticket:
-        """Find the route and check key, date and scope; raises ``Refused``."""
+        """Find the route and check key, date and scope, or on open ones that no body follows; raises ``Refused``."""
         found = find_route(head.method, head.path)
         if found is None:
             if head.method == "OPTIONS" and methods_of(head.path):
+                _refuse_body(head)
                 return Ticket(_PREFLIGHT, None, head)
             raise missing_authentication_token()
         route, service_name = found
-        return Ticket(route, service_name, head, self._verifier.check_head(head) if route.needs_identity else None)
+        if not route.needs_identity:
+            _refuse_body(head)
+            return Ticket(route, service_name, head)
+        return Ticket(route, service_name, head, self._verifier.check_head(head))
 
     async def handle(self, ticket: Ticket, body: bytes) -> Response:
         """Verify the signature over the body, then rate and policy, then answer."""
@@ -86,6 +90,12 @@ class Gate:
         decision = claim.key.policy.decide(resource, head.source_ip, head.secure)
         if decision is not Decision.ALLOWED:
             raise denied(principal.arn, resource, decision)
+
+
+def _refuse_body(head: RequestHead) -> None:
+    """Nobody may fill the server's memory without credentials."""
+    if b"transfer-encoding" in head.fields or head.fields.get(b"content-length", b"").strip(b"0"):
+        raise Refused(400, "BadRequestException", "This request must not have a body")
 
 
 def _preflight(head: RequestHead) -> Response:

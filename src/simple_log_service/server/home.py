@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from simple_log_service.server.access_log import AccessLog
 from simple_log_service.server.data_dir import DataDir
 from simple_log_service.server.files import DirectoryLock
 from simple_log_service.server.gate import Gate
-from simple_log_service.server.http import Listener
+from simple_log_service.server.http import Bounds, Listener, affordable_connections
 from simple_log_service.server.metrics import CONTENT_TYPE, PrometheusMetrics
 from simple_log_service.server.offload import offload_to
 from simple_log_service.server.settings import Settings
@@ -49,7 +50,8 @@ async def embedded_home(settings: Settings, data_dir: DataDir) -> AsyncIterator[
             metrics_page=lambda: Response(200, metrics.render(), content_type=CONTENT_TYPE),
         )
         gate = Gate(api, _verifier(settings, data_dir), _throttle(settings), region=settings.region)
-        listener = Listener(gate, metrics, access_log=_access_log(settings, metrics, stack), tls=tls)
+        bounds = Bounds(connections_max=affordable_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+        listener = Listener(gate, metrics, access_log=_access_log(settings, metrics, stack), tls=tls, bounds=bounds)
         addresses = await listener.start(settings.host, settings.port)
         stack.push_async_callback(listener.stop, settings.grace_seconds)
         yield _endpoint(settings.host, addresses[0][1], secure=tls is not None)

@@ -20,20 +20,24 @@ def body_too_large() -> BodyTooLarge:
 
 
 class SizedBody:
-    """A body of known length, which the socket is read into directly."""
+    """A body of known length. It grows as the bytes arrive: a length that is only announced costs nothing."""
 
-    __slots__ = ("_content", "room")
+    __slots__ = ("_bytes_left", "_content")
 
-    def __init__(self, body_bytes: int, begun: bytes) -> None:
-        self._content = bytearray(body_bytes)
-        self._content[: len(begun)] = begun
-        self.room = memoryview(self._content)[len(begun) :]
-        """Where the bytes that are still missing belong."""
+    def __init__(self, body_bytes: int) -> None:
+        self._content = bytearray()
+        self._bytes_left = body_bytes
 
-    def advance(self, count: int) -> bool:
-        """Take note that ``count`` bytes were put into ``room``; whether the body is complete."""
-        self.room = self.room[count:]
-        return not self.room
+    def needed_bytes(self, received: bytes) -> int:
+        """How much memory ``feed`` may need for ``received``."""
+        return min(len(received), self._bytes_left)
+
+    def feed(self, received: bytes) -> bytes | None:
+        """Take what arrived; ``None`` while the body goes on, else the bytes behind its end."""
+        own = received[: self._bytes_left]
+        self._content += own
+        self._bytes_left -= len(own)
+        return None if self._bytes_left else received[len(own) :]
 
     def content(self) -> bytes:
         """The complete body."""
@@ -56,6 +60,10 @@ class ChunkedBody:
         self._chunk_bytes_left = 0
         self._expected = _FIRST
         self._unread = b""
+
+    def needed_bytes(self, received: bytes) -> int:
+        """How much memory ``feed`` may need for ``received``."""
+        return len(received)
 
     def feed(self, received: bytes) -> bytes | None:
         """Decode what arrived; ``None`` while the body goes on, else the bytes behind its end.

@@ -1,6 +1,6 @@
 """One client's connection: requests in, answers out, one at a time and in order.
 
-    HEAD → (ROOM →) (BODY →) ANSWERING → (SKIPPING →) (DRAINING →) HEAD …  → (LINGERING →) CLOSING → GONE
+    HEAD → (BODY ⇄ ROOM →) ANSWERING → (SKIPPING →) (DRAINING →) HEAD …  → (LINGERING →) CLOSING → GONE
 
 Rules: what arrives while a request is being answered waits unread, at most one read of it in memory. The client can
 read whatever answer ends its connection: unread input turns a close into a reset that may destroy the answer, so
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
 from math import inf
 from typing import cast
 
@@ -23,22 +22,8 @@ from simple_log_service.server.http.body import ChunkedBody, SizedBody
 from simple_log_service.server.http.context import Context
 from simple_log_service.server.http.exchange import Exchange
 from simple_log_service.server.http.head import Framing, head_bytes, read_head
+from simple_log_service.server.http.state import State
 from simple_log_service.server.http.wire import Wire
-
-
-class State(Enum):
-    """Where a connection is."""
-
-    HEAD = "waits for a request, or for the rest of its head"
-    ROOM = "waits until the memory budget has room for the body"
-    BODY = "reads the body"
-    ANSWERING = "waits for the application"
-    SKIPPING = "has answered, and discards the rest of a body that nobody wants"
-    DRAINING = "has answered, and waits until the client has taken most of it"
-    LINGERING = "has sent its last answer, and discards input until the client closes"
-    CLOSING = "writes what is buffered, and nothing else"
-    GONE = "is closed"
-
 
 HEAD, ROOM, BODY, ANSWERING, SKIPPING, DRAINING, LINGERING, CLOSING, GONE = State
 _READING = (HEAD, BODY, SKIPPING, LINGERING)
@@ -57,8 +42,9 @@ class Connection(asyncio.BufferedProtocol):
         self._unread = b""
         self._head_begun = False
         self._exchange: Exchange | None = None
-        self._sized: SizedBody | None = None
-        self._chunked: ChunkedBody | None = None
+        self._body: SizedBody | ChunkedBody | None = None
+        self._body_began = 0.0
+        self._wait_began = 0.0
         self._discard_bytes_left = 0
         self._is_last = False
 
@@ -78,8 +64,8 @@ class Connection(asyncio.BufferedProtocol):
         self._enter(HEAD, context.bounds.idle_seconds_max)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's signature
-        """Where the next input belongs; a body of known length goes where it will stay."""
-        return self._context.read_buffer if self._sized is None else self._sized.room
+        """Where the next input belongs."""
+        return self._context.read_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Input has arrived."""
@@ -103,15 +89,16 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._wire.writing_paused = False
+        self._context.unsent.forget(self._wire)
         if self._state is DRAINING:
             self._guarded(self._await_request)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - whatever it was, the client is gone
         """The socket is closed. Work that the application has begun goes on; nobody hears of its answer."""
         self._state = GONE
-        self._sized = self._chunked = None
+        self._body = None
         self._unread = b""
-        self._context.budget.withdraw(self._room_granted)
+        self._context.unsent.forget(self._wire)
         if self._exchange is not None and not self._exchange.is_running:
             self._exchange.release()
             self._exchange = None
@@ -132,7 +119,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """The server does not wait any longer."""
-        self._context.budget.withdraw(self._room_granted)
         if self._exchange is not None:
             self._exchange.abandon()
             self._exchange = None
@@ -144,16 +130,12 @@ class Connection(asyncio.BufferedProtocol):
     # --- Input. ---
 
     def _receive(self, nbytes: int) -> None:
-        if self._sized is not None:
-            if self._sized.advance(nbytes):
-                self._handle(self._sized.content())
-            return
         received = bytes(self._context.read_buffer[:nbytes])
         state = self._state
         if state is HEAD:
             self._unread += received
         elif state is BODY:
-            self._read_chunks(received)
+            self._read_body(received)
         elif state is SKIPPING:
             self._skip(received)
         elif state is LINGERING:
@@ -195,11 +177,8 @@ class Connection(asyncio.BufferedProtocol):
             self._turn_away(exchange, refused)
         elif framing.body_bytes == 0:
             self._handle(b"")
-        elif context.budget.reserve(exchange.wanted_bytes, self._room_granted):
-            self._begin_body(exchange)
         else:
-            self._enter(ROOM, context.bounds.body_seconds_max)
-            self._wire.pause_reading()
+            self._begin_body(framing)
         return True
 
     def _await_rest_of_head(self) -> None:
@@ -207,44 +186,60 @@ class Connection(asyncio.BufferedProtocol):
             self._head_begun = True
             self._enter(HEAD, self._context.bounds.head_seconds_max)
 
-    def _room_granted(self) -> None:
-        exchange = self._exchange
-        assert exchange is not None
-        self._guarded(lambda: self._begin_body(exchange))
-
-    def _begin_body(self, exchange: Exchange) -> None:
-        exchange.reserved_bytes = exchange.wanted_bytes
-        body_bytes = exchange.framing.body_bytes
-        unread = self._unread
-        if body_bytes is not None and body_bytes <= len(unread):
-            self._unread = unread[body_bytes:]
-            self._handle(unread[:body_bytes])
-            return
-        self._unread = b""
+    def _begin_body(self, framing: Framing) -> None:
         bounds = self._context.bounds
-        self._enter(BODY, bounds.body_seconds_max)
-        if exchange.framing.expects_continue and not unread:
-            self._wire.write(CONTINUE, b"")
+        body_bytes, begun = framing.body_bytes, self._unread
         if body_bytes is None:
-            self._chunked = ChunkedBody(bounds.body_bytes_max, bounds.chunks_max)
-            self._read_chunks(unread)
+            self._body = ChunkedBody(bounds.body_bytes_max, bounds.chunks_max)
         else:
-            self._sized = SizedBody(body_bytes, unread)
+            self._body = SizedBody(body_bytes)
+        self._body_began = self._context.now
+        self._unread = b""
+        if framing.expects_continue and not begun:
+            self._wire.write(CONTINUE, b"")
+        self._read_body(begun)
 
-    def _read_chunks(self, received: bytes) -> None:
-        exchange, chunked = self._exchange, self._chunked
+    def _read_body(self, received: bytes) -> None:
+        """Make room for what arrived before it is added to the body, or let it wait, unread input behind it."""
+        exchange, body = self._exchange, self._body
         assert exchange is not None
-        assert chunked is not None
+        assert body is not None
+        if self._context.budget.reserve(exchange, body.needed_bytes(received), self._room_granted):
+            self._feed_body(received)
+            return
+        self._unread = received
+        self._wait_began = self._context.now
+        self._enter(ROOM, self._context.bounds.body_seconds_max)
+        self._wire.pause_reading()
+
+    def _room_granted(self) -> None:
+        # The wait was not the client's fault, so it is not taken from its time.
+        self._body_began += self._context.now - self._wait_began
+        received, self._unread = self._unread, b""
+        self._guarded(lambda: self._feed_body(received))
+
+    def _feed_body(self, received: bytes) -> None:
+        exchange, body = self._exchange, self._body
+        assert exchange is not None
+        assert body is not None
         try:
-            rest = chunked.feed(received)
+            rest = body.feed(received)
         except LogServiceError as error:
             self._end_with(error)
             return
-        if rest is not None:
-            self._unread = rest
-            body = chunked.content()
-            exchange.release(kept_bytes=len(body))
-            self._handle(body)
+        if rest is None:
+            self._await_body(exchange)
+            return
+        self._unread = rest
+        content = body.content()
+        self._context.budget.release(exchange, kept_bytes=len(content))
+        self._handle(content)
+
+    def _await_body(self, exchange: Exchange) -> None:
+        """More of the body may come, in the time that its bytes so far have earned."""
+        bounds = self._context.bounds
+        earned_seconds = bounds.body_seconds_min + exchange.reserved_bytes / bounds.body_bytes_per_second_min
+        self._enter(BODY, self._body_began + min(earned_seconds, bounds.body_seconds_max) - self._context.now)
 
     def _skip(self, received: bytes) -> None:
         left = self._discard_bytes_left - len(received)
@@ -260,7 +255,7 @@ class Connection(asyncio.BufferedProtocol):
         """The request is complete."""
         exchange = self._exchange
         assert exchange is not None
-        self._sized = self._chunked = None
+        self._body = None
         self._state = ANSWERING
         self._deadline = inf
         response = exchange.handle(body, self._wake)
@@ -310,7 +305,7 @@ class Connection(asyncio.BufferedProtocol):
     def _end_with(self, error: LogServiceError) -> None:
         """Answer with ``error``, the last that this connection hears."""
         assert self._exchange is not None
-        self._sized = self._chunked = None
+        self._body = None
         self._is_last = True
         self._answer(self._exchange, error_response(error))
 
@@ -326,6 +321,8 @@ class Connection(asyncio.BufferedProtocol):
             context.forget(self)
         else:
             self._wire.write(head, body)
+            if self._wire.writing_paused:
+                context.unsent.hold(self._wire)
         exchange.finish(response, len(head) + len(body))
         if self._state is GONE:
             return
@@ -361,7 +358,6 @@ class Connection(asyncio.BufferedProtocol):
         elif state is BODY:
             self._end_with(_timeout("The request's body took too long"))
         elif state is ROOM:
-            self._context.budget.withdraw(self._room_granted)
             self._end_with(StoreUnavailable("There is no memory for the body now; it may be sent again"))
         elif state in _READING:
             self._close()

@@ -20,6 +20,7 @@ from simple_log_service.server.http.application import Application
 from simple_log_service.server.http.bounds import Bounds
 from simple_log_service.server.http.budget import Budget
 from simple_log_service.server.http.journal import Journal
+from simple_log_service.server.http.unsent import Unsent
 
 if TYPE_CHECKING:
     from simple_log_service.server.http.connection import Connection
@@ -47,7 +48,8 @@ class Context:
         self.clock = clock
         self.secure = secure
         self.journal = Journal(metrics, access_log)
-        self.budget = Budget(bounds.buffered_bytes_max)
+        self.budget = Budget(bounds.buffered_bytes_max, bounds.body_bytes_max)
+        self.unsent = Unsent(bounds.unsent_bytes_max)
         self.answers = Answers()
         self.request_ids = RequestIds()
         self.now = 0.0
@@ -55,7 +57,7 @@ class Context:
         self.connections: set[Connection] = set()
         self.all_gone = asyncio.Event()
         # One for all: the loop reads into it and hands it over before it reads anything else. It also bounds what
-        # a connection holds unread besides its body.
+        # a connection holds besides what it has reserved.
         self.read_buffer = memoryview(bytearray(_READ_BYTES))
 
     def forget(self, connection: Connection) -> None:

@@ -49,12 +49,6 @@ class Exchange:
         self._coroutine: Coroutine[Any, Any, Response] | None = None
 
     @property
-    def wanted_bytes(self) -> int:
-        """What the body may take of the budget: its length, or as much as a body may have."""
-        length = self.framing.body_bytes
-        return self._context.bounds.body_bytes_max if length is None else length
-
-    @property
     def is_running(self) -> bool:
         """Whether the application is at work on it."""
         return self._coroutine is not None
@@ -109,11 +103,10 @@ class Exchange:
         by = UNROUTED if self._ticket is _NOT_ADMITTED else context.application.describe(self._ticket)
         context.journal.answered(self.head, by, response, self._began, self._body_bytes, answer_bytes)
 
-    def release(self, kept_bytes: int = 0) -> None:
-        """Give back what the body holds of the budget, but ``kept_bytes``."""
-        if self.reserved_bytes > kept_bytes:
-            self._context.budget.release(self.reserved_bytes - kept_bytes)
-            self.reserved_bytes = kept_bytes
+    def release(self) -> None:
+        """Give back what the body holds of the budget, and its place in the queue for more."""
+        self._context.budget.withdraw(self)
+        self._context.budget.release(self)
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more and the server ends: drop the work and the memory."""

@@ -24,6 +24,11 @@ class Wire:
         self.reading_paused = False
         self.writing_paused = False
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the client has yet to take of what was written."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, head: bytes, body: bytes) -> None:
         """Send both, in this order."""
         transport = self._transport

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import apsw
 import msgspec
 
 from simple_log_service.core.errors import StoreUnavailable
@@ -52,12 +53,14 @@ class Catalog:
             self._folder.mkdir(mode=0o700)
             sync(self._folder.parent)
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            day = _day_of(path)
             try:
-                day = date.fromisoformat(path.stem)
-            except ValueError:
-                raise StoreUnavailable(f"{path.name} is not a file of this store; move it elsewhere.") from None
-            file = self._files[day] = DayFile(path, self._keys, vfs=self._vfs)
-            self._read_ranges(file)
+                file = self._files[day] = DayFile(path, self._keys, vfs=self._vfs)
+                self._read_ranges(file)
+            except (apsw.NotADBError, apsw.CorruptError) as error:
+                raise StoreUnavailable(
+                    f"{path.name} is damaged, or not a file of this store; restore it, or move it elsewhere."
+                ) from error
             self.hash_key = file.header.hash_key
 
     def file_of(self, arrival: int) -> DayFile:
@@ -94,3 +97,13 @@ class Catalog:
             oldest, newest, arrival = one_row(connection, span)
         if newest is not None:
             self.extend(file, TimeRange(oldest, newest), arrival)
+
+
+def _day_of(path: Path) -> date:
+    try:
+        day = date.fromisoformat(path.stem)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != path.stem:
+        raise StoreUnavailable(f"{path.name} is not a file of this store; move it elsewhere.")
+    return day

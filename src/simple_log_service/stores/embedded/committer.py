@@ -16,8 +16,8 @@ from time import perf_counter
 from simple_log_service.core import signals
 from simple_log_service.core.admission import GivenId
 from simple_log_service.core.batch import Batch
-from simple_log_service.core.errors import LogServiceError, StoreFull, StoreUnavailable
-from simple_log_service.core.limits import GROUP_RECORDS_MAX
+from simple_log_service.core.errors import LogServiceError, StoreBusy, StoreFull, StoreUnavailable
+from simple_log_service.core.limits import GROUP_RECORDS_MAX, GROUP_TEXT_BYTES_MAX
 from simple_log_service.core.ports import Clock, Metrics
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.stores.embedded.group import Group, Member, Waiting, build_group
@@ -96,12 +96,13 @@ class Committer:
 
     def _next_group(self) -> None:
         waiting: list[Waiting] = []
-        records = 0
-        while self._queue and records < GROUP_RECORDS_MAX:
+        records = text_bytes = 0
+        while self._queue and records < GROUP_RECORDS_MAX and text_bytes < GROUP_TEXT_BYTES_MAX:
             first = self._queue.popleft()
             if not first.future.done():  # Else its waiter has gone away, and may be back with the same retry key.
                 waiting.append(first)
                 records += len(first.batch)
+                text_bytes += first.batch.text_size
         if waiting:
             self._write(waiting, set())
         else:
@@ -179,7 +180,7 @@ class Committer:
     def _fail(self, group: Group, error: Exception) -> None:
         self._metrics.count(signals.COMMITS, 1, "full" if isinstance(error, StoreFull) else "failed")
         answer = error if isinstance(error, LogServiceError) else StoreUnavailable("The store failed.")
-        if not isinstance(error, StoreFull):
+        if not isinstance(error, StoreFull | StoreBusy):
             self._become_read_only(answer)
         self._next_group()
         for member in group.members:

@@ -33,9 +33,8 @@ PAGE_BYTES = 4096
 _APPLICATION_ID = 0x534C4F47
 """``SLOG``: what ``file`` and other tools see in the SQLite header."""
 
+_LAYOUT = f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL"
 _SCHEMA = f"""
-PRAGMA page_size = {PAGE_BYTES};
-PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 CREATE TABLE header (file_id BLOB NOT NULL, nonce INTEGER NOT NULL, kek_id TEXT NOT NULL, hash_key BLOB NOT NULL);
@@ -97,13 +96,14 @@ class DayFile:
         making = path.with_suffix(".new")
         for leftover in path.parent.glob(making.name + "*"):
             leftover.unlink()
-        file_id = secrets.token_bytes(16)
-        wrapped = keys.wrap(hash_key, b"hash-key" + file_id)
-        nonce = secrets.randbits(NONCE_BITS)
+        file_id, nonce = secrets.token_bytes(16), secrets.randbits(NONCE_BITS)
+        wrapped = keys.wrap(hash_key, _header_context(file_id, nonce))
         with closing(apsw.Connection(os.fspath(making), vfs=vfs)) as connection:
             making.chmod(0o600)
-            connection.execute(_SCHEMA).fetchall()
+            connection.execute(f"{_LAYOUT}; BEGIN")
+            connection.execute(_SCHEMA)
             connection.execute("INSERT INTO header VALUES (?, ?, ?, ?)", (file_id, nonce, keys.kek_id, wrapped))
+            connection.execute("COMMIT")
             # Last, so that the file is whole without a write-ahead log, which closing folds in only where it can.
             connection.pragma("journal_mode", "wal")
         sync(making)
@@ -126,10 +126,9 @@ class DayFile:
     def new_sealer(self, connection: apsw.Connection) -> Sealer:
         """A fresh data key for this process, stored wrapped in the file."""
         data_key = secrets.token_bytes(DATA_KEY_BYTES)
-        with connection:
-            key_id = self._next_key_id(connection)
-            wrapped = self._keys.wrap(data_key, self._key_context(key_id))
-            connection.execute("INSERT INTO data_keys VALUES (?, ?, ?)", (key_id, self._keys.kek_id, wrapped))
+        key_id = self._next_key_id(connection)
+        wrapped = self._keys.wrap(data_key, self._key_context(key_id))
+        connection.execute("INSERT INTO data_keys VALUES (?, ?, ?)", (key_id, self._keys.kek_id, wrapped))
         return self._remember(key_id, data_key)
 
     def sealer(self, connection: apsw.Connection, key_id: int) -> Sealer:
@@ -147,7 +146,7 @@ class DayFile:
                 f"{self.path.name} has format version {version}; this program reads {FORMAT_VERSION}."
             )
         file_id, nonce, kek_id, hash_key = one_row(connection, "SELECT * FROM header")
-        return Header(file_id, nonce, self._keys.unwrap(kek_id, hash_key, b"hash-key" + file_id))
+        return Header(file_id, nonce, self._keys.unwrap(kek_id, hash_key, _header_context(file_id, nonce)))
 
     def _remember(self, key_id: int, data_key: bytes) -> Sealer:
         sealer = Sealer(data_key, version=FORMAT_VERSION, file_id=self.header.file_id, key_id=key_id)
@@ -160,6 +159,10 @@ class DayFile:
     @staticmethod
     def _next_key_id(connection: apsw.Connection) -> int:
         return int(one_row(connection, "SELECT coalesce(max(id), 0) FROM data_keys")[0]) + 1
+
+
+def _header_context(file_id: bytes, nonce: int) -> bytes:
+    return b"hash-key" + file_id + nonce.to_bytes(8, "little")
 
 
 def sync(path: Path) -> None:

@@ -7,11 +7,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
-from time import monotonic
 
 import apsw
 
-from simple_log_service.core.limits import CHUNK_CACHE_RECORDS_MAX, READ_SECONDS_MAX
+from simple_log_service.core.limits import CHUNK_CACHE_BYTES_MAX, PAGE_BYTES_MAX
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.record import Kind, Record
 from simple_log_service.core.runs import ColumnRun, collect, newest
@@ -22,12 +21,12 @@ from simple_log_service.stores.embedded.frames import unpack_body, unpack_head
 from simple_log_service.stores.embedded.sealing import Part
 from simple_log_service.stores.embedded.sql import one_row, translated_errors
 
-_PLACE = "SELECT id, key_id, time_max, arrival_max FROM chunks"
+_PLACE = "SELECT id, key_id, time_min, time_max, arrival_max FROM chunks"
 _CHUNKS_BY_TIME = f"{_PLACE} WHERE time_max >= ? AND time_min <= ? ORDER BY time_max DESC"
 _CHUNKS_BY_ARRIVAL = f"{_PLACE} ORDER BY id DESC"
 _FRAMES = {
-    Part.CHUNK_HEAD: "SELECT head FROM chunks WHERE id = ?",
-    Part.CHUNK_BODY: "SELECT body FROM chunks WHERE id = ?",
+    Part.CHUNK_HEAD: "SELECT CAST(head AS BLOB) FROM chunks WHERE id = ?",
+    Part.CHUNK_BODY: "SELECT CAST(body AS BLOB) FROM chunks WHERE id = ?",
 }
 
 
@@ -37,13 +36,12 @@ class Reader:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._own = threading.local()
-        self._cache = _ChunkCache(CHUNK_CACHE_RECORDS_MAX)
+        self._cache = _ChunkCache(CHUNK_CACHE_BYTES_MAX)
         self._lock = threading.Lock()
         self._connections: list[apsw.Connection] = []
 
-    def recent(self, query: Query) -> Page:
-        """The newest records that match, within ``READ_SECONDS_MAX``."""
-        deadline = monotonic() + READ_SECONDS_MAX
+    def recent(self, query: Query, deadline: float) -> Page:
+        """The newest records that match; what was found by the deadline, a ``time.monotonic()``."""
         ceiling = query.ceiling
         # Included, since ties at the ceiling's timestamp still count.
         last = TIMESTAMP_NS_MAX if ceiling is None else ceiling.timestamp
@@ -99,6 +97,7 @@ class ChunkRun:
         file: DayFile,
         chunk: int,
         key_id: int,
+        time_min: int,
         time_max: int,
         arrival_max: int,
     ) -> None:
@@ -107,6 +106,7 @@ class ChunkRun:
         self._file = file
         self._chunk = chunk
         self._key_id = key_id
+        self._time_min = time_min
         self.time_max = time_max
         self._arrival_max = arrival_max
 
@@ -117,8 +117,10 @@ class ChunkRun:
         return unpack_head(self._open(Part.CHUNK_HEAD)) if cached is None else cached.kinds
 
     def newest(self, query: Query) -> Iterator[Record]:
-        """Its matching records, newest first."""
-        return self.open().newest(query)
+        """Its matching records, newest first; no more of a large chunk than a page can hold, to let go of the rest."""
+        run = self.open()
+        records = run.newest(query)
+        return records if run.columns.memory_bytes <= PAGE_BYTES_MAX else iter(_page_of(records, query.limit))
 
     def open(self) -> ColumnRun:
         """The chunk's columns."""
@@ -133,15 +135,28 @@ class ChunkRun:
 
     def _open(self, part: Part) -> bytes:
         sealed = one_row(self._connection, _FRAMES[part], (self._chunk,))[0]
-        return self._file.sealer(self._connection, self._key_id).open(part, self._chunk, sealed)
+        sealer = self._file.sealer(self._connection, self._key_id)
+        return sealer.open(part, self._chunk, sealed, self._time_min, self.time_max, self._arrival_max)
+
+
+def _page_of(records: Iterator[Record], limit: int) -> list[Record]:
+    """The first records, one more than a page of this limit can take."""
+    page: list[Record] = []
+    text_bytes = 0
+    for record in records:
+        page.append(record)
+        text_bytes += len(record.message) + len(record.metadata)
+        if len(page) > limit or text_bytes > PAGE_BYTES_MAX:
+            break
+    return page
 
 
 class _ChunkCache:
-    """The chunks opened last, bounded by records: the next page of a reader mostly wants them again."""
+    """The chunks opened last, bounded by what they take: the next page of a reader mostly wants them again."""
 
-    def __init__(self, records_max: int) -> None:
-        self._records_max = records_max
-        self._records = 0
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._bytes = 0
         self._runs: OrderedDict[tuple[DayFile, int], ColumnRun] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -156,7 +171,7 @@ class _ChunkCache:
             if key in self._runs:
                 return
             self._runs[key] = run
-            self._records += len(run)
-            while self._records > self._records_max and len(self._runs) > 1:
+            self._bytes += run.columns.memory_bytes
+            while self._bytes > self._bytes_max:
                 _, dropped = self._runs.popitem(last=False)
-                self._records -= len(dropped)
+                self._bytes -= dropped.columns.memory_bytes

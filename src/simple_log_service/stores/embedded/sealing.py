@@ -1,8 +1,8 @@
 """Sealed frames: AES-256-GCM under a file's data key.
 
 A frame's nonce is random, 96 bits (NIST SP 800-38D allows 2^32 of them a key; a data key lives for one process and one
-day's file). The authenticated context names format, file, data key, and the frame's place: a frame moved to another
-row, file or column does not open.
+day's file). The authenticated context names format, file, data key, the frame's place, and what stands about it in the
+clear: a frame that was moved to another row, file or column, or whose row was changed, does not open.
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ class Sealer:
         self._file_id = file_id
         self.key_id = key_id
 
-    def seal(self, part: Part, place: int, plain: bytes) -> bytes:
-        """Encrypt a frame for its place (a row's number, a hash) in the file."""
+    def seal(self, part: Part, place: int, plain: bytes, *about: int) -> bytes:
+        """Encrypt a frame for its place (a row's number, a hash) in the file, bound to integers that say more of it."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, plain, self._context(part, place))
+        return nonce + self._cipher.encrypt(nonce, plain, self._context(part, place, about))
 
-    def open(self, part: Part, place: int, sealed: bytes) -> bytes:
-        """Decrypt a frame; ``FrameDamaged`` where a byte or its place was changed."""
+    def open(self, part: Part, place: int, sealed: bytes, *about: int) -> bytes:
+        """Decrypt a frame; ``FrameDamaged`` where a byte, its place or what it is bound to was changed."""
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._context(part, place))
-        except InvalidTag:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._context(part, place, about))
+        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce.
             raise FrameDamaged("A stored frame is damaged: it does not open with its key.") from None
 
-    def _context(self, part: Part, place: int) -> bytes:
-        return _CONTEXT.pack(self._version, self._file_id, self.key_id, part, place)
+    def _context(self, part: Part, place: int, about: tuple[int, ...]) -> bytes:
+        context = _CONTEXT.pack(self._version, self._file_id, self.key_id, part, place)
+        return context + struct.pack(f"<{len(about)}q", *about)

@@ -6,12 +6,13 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import apsw
 
 from simple_log_service.core.batch import Batch
-from simple_log_service.core.errors import StoreUnavailable
-from simple_log_service.core.limits import TAIL_BYTES_MAX, TAIL_LOAD_BYTES_MAX
+from simple_log_service.core.errors import StoreBusy, StoreUnavailable
+from simple_log_service.core.limits import READ_SECONDS_MAX, READS_WAITING_MAX, TAIL_BYTES_MAX, TAIL_LOAD_BYTES_MAX
 from simple_log_service.core.ports import Clock, KeyProvider, Metrics
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import Receipt
@@ -35,6 +36,7 @@ class EmbeddedStore:
         self._catalog = catalog
         self._reader = Reader(catalog)
         self._tail = _load_tail(catalog, self._reader)
+        self._reading = 0
         self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="slog-reader")
         self._committer = Committer(
             Writer(catalog),
@@ -67,7 +69,15 @@ class EmbeddedStore:
         page = self._tail.recent(query)
         if page is not None:
             return page
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reader.recent, query)
+        if self._reading >= READS_WAITING_MAX:
+            raise StoreBusy("Too many reads are waiting; try again.")
+        deadline = monotonic() + READ_SECONDS_MAX
+        self._reading += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._readers, self._reader.recent, query, deadline)
+        finally:
+            self._reading -= 1
 
     async def close(self) -> None:
         """Write what was accepted, then close every file."""

@@ -15,9 +15,6 @@ from simple_log_service.core.limits import READ_SECONDS_MAX
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.runs import ColumnRun, collect, newest
 
-_RECORD_OVERHEAD_BYTES = 400
-"""What a record costs in memory beside its text: objects and places in lists."""
-
 _RUN_RECORDS_MIN = 512
 """Small commits are joined into runs of this many records."""
 
@@ -43,7 +40,7 @@ class Tail:
 
     def add(self, run: ColumnRun) -> None:
         """Take in what was just committed."""
-        size_bytes = run.columns.text_size + _RECORD_OVERHEAD_BYTES * len(run)
+        size_bytes = run.columns.memory_bytes
         self._bytes += size_bytes
         last = self._runs[-1] if self._runs else None
         if last is not None and len(last.run) < _RUN_RECORDS_MIN and last.run.generated_id is run.generated_id:

@@ -15,20 +15,18 @@ import msgspec
 
 from simple_log_service.core.admission import GivenId, receipt_of
 from simple_log_service.core.batch import Batch
-from simple_log_service.core.errors import IdempotencyMismatch, LogServiceError, StoreFull
+from simple_log_service.core.errors import IdempotencyMismatch, LogServiceError, StoreBusy, StoreFull
 from simple_log_service.core.limits import DAY_NS, IDEMPOTENCY_NS_MIN, WAL_BYTES_MAX
 from simple_log_service.core.receipts import LogIdRun, Receipt
 from simple_log_service.stores.embedded.catalog import Catalog, TimeRange
 from simple_log_service.stores.embedded.day_file import PAGE_BYTES, DayFile
-from simple_log_service.stores.embedded.frames import compress
+from simple_log_service.stores.embedded.frames import compress, pack_receipt, unpack_receipt
 from simple_log_service.stores.embedded.group import Group, HashPair, Member, split_pair
 from simple_log_service.stores.embedded.sealing import FrameDamaged, Part, Sealer
 from simple_log_service.stores.embedded.sql import one_row, rows, translated_errors
 
 _RETRY_FILES = 1 + IDEMPOTENCY_NS_MIN // DAY_NS
 """Used Idempotency-Keys are looked for in the newest file and in those of as many days before it as they are kept."""
-
-_RECEIPT = msgspec.msgpack.Decoder(Receipt)
 
 
 class Written(msgspec.Struct):
@@ -60,8 +58,8 @@ class _Open(msgspec.Struct):
 class Writer:
     """Writes groups to the file of their day.
 
-    Whatever fails but for a full disk is the last thing that it does: what a failed fsync left on disk nobody knows,
-    and a second one would prove nothing.
+    Whatever fails is the last thing that it does, but for a full disk and for what could not even begin: what a failed
+    fsync left on disk nobody knows, and a second one would prove nothing.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -119,7 +117,7 @@ class Writer:
         try:
             with translated_errors():
                 yield
-        except StoreFull:
+        except (StoreFull, StoreBusy):
             raise
         except Exception as error:
             self._failure = error
@@ -152,15 +150,13 @@ class Writer:
             for member in group.members
         ]
         if group.columns is not None:
-            chunk, times = current.next_id, group.columns.timestamps
-            head = sealer.seal(Part.CHUNK_HEAD, chunk, group.head)
-            body = sealer.seal(Part.CHUNK_BODY, chunk, compress(group.body))
+            chunk, times, arrivals = current.next_id, group.columns.timestamps, group.arrivals
+            about = min(times), max(times), arrivals[-1]
+            head = sealer.seal(Part.CHUNK_HEAD, chunk, group.head, *about)
+            body = sealer.seal(Part.CHUNK_BODY, chunk, compress(group.body), *about)
             connection.execute(
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(chunk, sealer.key_id, min(times), max(times)),
-                    *(group.arrivals[0], group.arrivals[-1], len(group.arrivals), head, body),
-                ),
+                (chunk, sealer.key_id, *about[:2], arrivals[0], arrivals[-1], len(arrivals), head, body),
             )
         if group.given:
             connection.executemany("INSERT INTO log_ids VALUES (?, ?)", sorted(group.given))
@@ -175,7 +171,7 @@ class Writer:
                 continue
             sealed = None
             if not _is_plain(batch, receipt):
-                sealed = current.sealer.seal(Part.RECEIPT, pair[0], msgspec.msgpack.encode(receipt))
+                sealed = current.sealer.seal(Part.RECEIPT, pair[0], pack_receipt(receipt))
             place = (current.sealer.key_id, member.arrival_first, receipt.accepted)
             inserts.append((*pair, *split_pair(batch.retry.fingerprint), *place, sealed))
         if inserts:
@@ -204,7 +200,7 @@ class Writer:
                 return IdempotencyMismatch("This Idempotency-Key was used before, with another request.")
             if sealed is not None:
                 try:
-                    return _RECEIPT.decode(file.sealer(connection, key_id).open(Part.RECEIPT, pair[0], sealed))
+                    return unpack_receipt(file.sealer(connection, key_id).open(Part.RECEIPT, pair[0], sealed))
                 except FrameDamaged as damaged:
                     return damaged
             return Receipt(records, log_ids=[LogIdRun(0, records, file.generated_id(arrival))])
