@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -72,19 +73,41 @@ def listener_alone(folder: Path) -> Iterator[Server]:
 def _serving(command: Sequence[str], folder: Path) -> Iterator[Server]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("SIMPLE_LOG_SERVICE_")}
     environ = {**own, "XDG_CONFIG_HOME": os.fspath(folder / "config")}
-    # In a process group of its own, Ctrl-C does not reach it: it is stopped below, whatever happens.
-    process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, process_group=0)
-    assert process.stderr is not None
+    process: subprocess.Popen[str] | None = None
     try:
-        said = ""
-        for line in process.stderr:
-            said += line
-            if _LISTENING in line:
-                yield Server(process.pid, line.partition(_LISTENING)[2].strip(), folder / "data")
-                break
-        else:
-            raise NotServing(said)
+        with _signals_held():
+            # In a process group of its own, Ctrl-C does not reach it: it is stopped below, whatever happens.
+            process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, process_group=0)
+        yield _started(process, folder)
     finally:
-        process.terminate()
-        process.wait()
-        process.stderr.close()
+        if process is not None:
+            process.terminate()
+            process.wait()
+            assert process.stderr is not None
+            process.stderr.close()
+
+
+def _started(process: subprocess.Popen[str], folder: Path) -> Server:
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if _LISTENING in line:
+            return Server(process.pid, line.partition(_LISTENING)[2].strip(), folder / "data")
+    raise NotServing(said)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait: between a process's start and its place in a variable nobody could end it."""
+    held: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
