@@ -160,6 +160,10 @@ class ServerProcess:
             raise AssertionError(f"the server did not stop:\n{self.stderr}") from None
         return self._ended()
 
+    def wait(self) -> int:
+        """Wait for the end of a server that has been told to stop, and give its exit code."""
+        return self._ended()
+
     def restart(self) -> None:
         """Start it again in the same folder, after stopping it if it runs."""
         if self.is_running:

@@ -37,8 +37,8 @@ def terminate(home: Home, number: int = signal.SIGTERM) -> None:
 
 
 def exit_code(home: Home) -> int:
-    """Of a server that has been told to stop: the second SIGTERM changes nothing."""
-    return home.server.stop()
+    """Of a server that has been told to stop."""
+    return home.server.wait()
 
 
 class Poster(threading.Thread):
