@@ -151,3 +151,20 @@ def test_a_days_file_that_finds_no_room_is_made_once_there_is_some(tmp_path: Pat
         server.kill()
         server.restart()
         assert stored(server) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("leave_kib", [0, 40, 60, 72, 80, 88, 96])
+def test_a_server_killed_while_it_found_no_room_for_a_days_file_starts_again(tmp_path: Path, leave_kib: int) -> None:
+    with small_disk(tmp_path, 2 * MIB) as disk, disk.server() as server:
+        disk.fill(leave_bytes=leave_kib * 1024)
+        sent = [Sent(f"{number}", f"{number}") for number in range(3)]
+        for request in sent:
+            request.send(server)
+        before = acknowledged(sent)
+        server.kill()
+        disk.free()
+        server.restart()
+        assert stored(server) == before
+        for request in sent:
+            assert request.send(server).status == 201
+        assert stored(server) == ["0", "1", "2"]
