@@ -163,6 +163,31 @@ async def test_paging_gives_what_was_there_exactly_once_while_others_append(stor
     assert [text for text in found if not text.startswith("late-")] == in_order(given)
 
 
+async def test_a_read_that_runs_out_of_time_says_so_and_going_on_finds_the_rest(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("stores.memory", "stores.embedded.tail", "stores.embedded.store"):
+        monkeypatch.setattr(f"simple_log_service.{module}.READ_SECONDS_MAX", -1.0)
+    monkeypatch.setattr("simple_log_service.stores.embedded.tail._RUN_RECORDS_MIN", 1)
+    given = await fill(store, 300)
+    await store.append(batch_of(*(Given(f"rare {n}", NOON - 500 * SECOND_NS, "rare") for n in range(3))))
+    for asked, wanted in (
+        (everything(), [*in_order(given), "rare 2", "rare 1", "rare 0"]),
+        (Query(since_ns=0, service_name="rare", limit=2), ["rare 2", "rare 1", "rare 0"]),
+        (Query(since_ns=0, service_name="nobody"), []),
+    ):
+        found: list[str] = []
+        cut_short = 0
+        page = await store.recent(asked)
+        while page.below is not None:
+            found += [record["message"] for record in decoded(page)]
+            cut_short += not page.complete
+            page = await store.recent(msgspec.structs.replace(asked, below=page.below))
+        assert page.complete
+        assert found + [record["message"] for record in decoded(page)] == wanted
+        assert cut_short > 0
+
+
 async def test_readers_beside_writers_see_whole_batches_or_nothing(store: LogStore) -> None:
     done = False
 
@@ -179,7 +204,7 @@ async def test_readers_beside_writers_see_whole_batches_or_nothing(store: LogSto
                 counts[record["service_name"]] = counts.get(record["service_name"], 0) + 1
             assert set(counts.values()) <= {5}
             reads += 1
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)  # A loop that never rests could starve the store's own thread.
         return reads
 
     reading = asyncio.create_task(read())

@@ -11,9 +11,12 @@ import os
 import random
 import subprocess
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 import pytest
 import urllib3
@@ -153,6 +156,42 @@ def test_a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on(tmp
         body = b'{"service_name":"shop","log_type":"application","message":"goes on"}'
         assert server.request("POST", "/logs", body).status == 201
         assert [record["message"] for record in server.logs()] == ["goes on"]
+
+
+def put_a_note(data_dir: Path) -> str:
+    (data_dir / "logs" / "notes.logs").write_text("mine")
+    return "notes.logs is not a file of this store; move it elsewhere."
+
+
+def make_a_file_newer(data_dir: Path) -> str:
+    (path,) = (data_dir / "logs").glob("*.logs")
+    with closing(apsw.Connection(os.fspath(path))) as connection:
+        connection.pragma("user_version", 9)
+    return f"{path.name} has format version 9; this program reads 1."
+
+
+def put_text_in_a_files_place(data_dir: Path) -> str:
+    (data_dir / "logs" / "2025-01-01.logs").write_text("a text of somebody's\n" * 500)
+    return "2025-01-01.logs is damaged, or not a file of this store; restore it, or move it elsewhere."
+
+
+def lose_the_encryption_key(data_dir: Path) -> str:
+    (data_dir / "encryption-key").unlink()
+    return "every log and every access key here is lost"
+
+
+@pytest.mark.parametrize("spoil", [put_a_note, make_a_file_newer, put_text_in_a_files_place, lose_the_encryption_key])
+def test_a_folder_that_cannot_be_served_is_refused_in_a_sentence(tmp_path: Path, spoil: Callable[[Path], str]) -> None:
+    with ServerProcess(tmp_path / "data") as server:
+        body = b'{"service_name":"shop","log_type":"application","message":"a"}'
+        assert server.request("POST", "/logs", body).status == 201
+        server.stop()
+        sentence = spoil(server.data_dir)
+        with pytest.raises(NotStarted) as refused:
+            server.start()
+    assert sentence in str(refused.value)
+    assert str(refused.value).startswith("Error: ")
+    assert "Traceback" not in str(refused.value)
 
 
 def test_a_killed_servers_folder_can_be_had_at_once(tmp_path: Path) -> None:
