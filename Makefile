@@ -36,6 +36,8 @@ lock:  ## Choose versions anew (needs uv)
 		--no-header --upgrade -o requirements/runtime.txt
 	uv pip compile -q pyproject.toml --group dev --extra aws --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --upgrade -c requirements/runtime.txt -o requirements/dev.txt
+	printf 'msgspec\nzstandard\n' | uv pip compile -q - --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --upgrade -c requirements/runtime.txt -o requirements/lambda.txt
 
 clean:  ## Remove what was built; ./data stays
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

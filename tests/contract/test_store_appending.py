@@ -114,12 +114,14 @@ UNUSUAL = {
 @pytest.mark.parametrize("text", UNUSUAL.values(), ids=UNUSUAL)
 async def test_unusual_text_comes_back_exactly_in_every_place(store: LogStore, text: str) -> None:
     metadata = '{"text":' + _json_string(text) + "," + _json_string(text + "!") + ":1}"
-    given = Given(text, service_name=f"s{text}s", log_type=f"t{text}t", metadata=metadata, log_id=f"{text[:63]}i")
+    # What separates units is the one character that a store may count on: no name gets past validation with it.
+    name = text.replace("\x1f", "")
+    given = Given(text, service_name=f"s{name}s", log_type=f"t{name}t", metadata=metadata, log_id=f"{text[:63]}i")
     await store.append(batch_of(given, Given("neighbour")))
     record = next(each for each in await read_all(store) if each["message"] != "neighbour" or text == "neighbour")
     assert record["message"] == text
     assert record["metadata"] == {"text": text, text + "!": 1}
-    assert (record["service_name"], record["log_type"], record["log_id"]) == (f"s{text}s", f"t{text}t", f"{text[:63]}i")
+    assert (record["service_name"], record["log_type"], record["log_id"]) == (f"s{name}s", f"t{name}t", f"{text[:63]}i")
 
 
 async def test_every_script_comes_back_exactly(store: LogStore) -> None:

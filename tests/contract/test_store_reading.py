@@ -168,6 +168,7 @@ async def test_a_read_that_runs_out_of_time_says_so_and_going_on_finds_the_rest(
 ) -> None:
     for module in ("stores.memory", "stores.embedded.tail", "stores.embedded.store"):
         monkeypatch.setattr(f"simple_log_service.{module}.READ_SECONDS_MAX", -1.0)
+    monkeypatch.setattr("simple_log_service.stores.dynamodb.store.DYNAMODB_READ_SECONDS_MAX", -1.0)
     monkeypatch.setattr("simple_log_service.stores.embedded.tail._RUN_RECORDS_MIN", 1)
     given = await fill(store, 300)
     await store.append(batch_of(*(Given(f"rare {n}", NOON - 500 * SECOND_NS, "rare") for n in range(3))))

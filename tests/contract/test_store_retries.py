@@ -123,8 +123,9 @@ async def test_a_batch_with_nothing_good_in_it_leaves_its_key_free(store: LogSto
 async def test_a_repeat_whose_records_are_all_rejected_by_now_gets_the_first_receipt(store: LogStore) -> None:
     """A record can be too old when its request is repeated."""
     first = await store.append(batch_of("a", retry=retry_key()))
-    too_old = [Rejection(0, "TimestampTooOld", "why")]
-    assert await store.append(batch_of(rejected=too_old, retry=retry_key())) == first
+    too_old = batch_of(rejected=[Rejection(0, "TimestampTooOld", "why")], retry=retry_key(), received_ns=NOON + 1)
+    too_old.as_of = lambda received_ns: batch_of("a", received_ns=received_ns)
+    assert await store.append(too_old) == first
 
 
 async def test_a_key_is_remembered_for_a_day(store: LogStore, clock: SetClock) -> None:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
+from simple_log_service.api.access_key import AccessKey
 from simple_log_service.api.canonical import signature, signing_key, string_to_sign
 from simple_log_service.api.errors import Refused
-from simple_log_service.api.identity import AccessKey, Principal
+from simple_log_service.api.identity import Principal
 from simple_log_service.api.messages import RequestHead
 from simple_log_service.api.policy import ADMIN, Policy
 from simple_log_service.api.signer import Credentials, sign_headers

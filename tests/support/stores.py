@@ -54,7 +54,11 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def batch_of(
-    *records: Given | str, retry: RetryKey | None = None, rejected: Iterable[Rejection] = (), single: bool = False
+    *records: Given | str,
+    retry: RetryKey | None = None,
+    rejected: Iterable[Rejection] = (),
+    single: bool = False,
+    received_ns: int = NOON,
 ) -> Batch:
     """The batch that the decoder would make of these records; ``rejected`` ones stood between or behind them."""
     given = [Given(record) if isinstance(record, str) else record for record in records]
@@ -74,6 +78,7 @@ def batch_of(
         refused,
         single,
         retry,
+        received_ns,
     )
 
 

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 import zstandard
 
+from simple_log_service.api.access_key import AccessKey
 from simple_log_service.api.errors import Refused, error_response
-from simple_log_service.api.identity import AccessKey, Principal
+from simple_log_service.api.identity import Principal
 from simple_log_service.api.messages import RequestHead
 from simple_log_service.api.policy import ADMIN, Policy
 from simple_log_service.api.signer import Credentials

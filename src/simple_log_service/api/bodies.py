@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import zstandard
 
+from simple_log_service.api.errors import body_too_large
 from simple_log_service.core import errors
 from simple_log_service.core.limits import BODY_UNPACKED_BYTES_MAX, MIB
 
@@ -75,4 +76,4 @@ _UNPACKERS: dict[str, Callable[[bytes], tuple[bytes, bytes | None]]] = {
 
 def _check_size(size_bytes: int) -> None:
     if size_bytes > BODY_UNPACKED_BYTES_MAX:
-        raise errors.BodyTooLarge("Request Too Long")
+        raise body_too_large()

@@ -52,9 +52,14 @@ class RequestHead(msgspec.Struct):
 
 
 class Response(msgspec.Struct):
-    """An answer: status, body and the headers that are its own (the listener adds the common ones)."""
+    """An answer: status, body and the headers that are its own (the home adds the common ones)."""
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json"
+
+    @property
+    def error_type(self) -> str | None:
+        """What kind of error it tells of, as its ``x-amzn-ErrorType`` says."""
+        return next((value for name, value in self.headers if name == "x-amzn-ErrorType"), None)

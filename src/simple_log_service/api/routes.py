@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from simple_log_service.api.bodies import is_ndjson, unpack
+from simple_log_service.api.errors import THROTTLED_ERROR_TYPE, THROTTLED_RETRY_SECONDS
 from simple_log_service.api.identity import Principal
 from simple_log_service.api.messages import RequestHead, Response
 from simple_log_service.api.parameters import parse_parameters, recent_query
@@ -126,7 +127,10 @@ class Api:
             batch = await self._offload(_decode, call.body, encoding, content_type, rules)
         else:
             batch = _decode(call.body, encoding, content_type, rules)
-        batch.retry = retry
+        batch.retry, batch.received_ns = retry, head.received_ns
+        batch.as_of = lambda received_ns: _decode(
+            call.body, encoding, content_type, self._service.rules(received_ns, call.service_name)
+        )
         receipt = await self._service.ingest(batch)
         if batch.single and receipt.accepted > len(batch):
             # A retry of what was stored while it was young enough: its own id now stands in the body alone.
@@ -159,6 +163,9 @@ def _retry_key(call: Call) -> RetryKey | None:
 
 
 def _receipt_response(batch: Batch, receipt: Receipt) -> Response:
+    if receipt.is_throttled:
+        wait = ("Retry-After", str(THROTTLED_RETRY_SECONDS))
+        return Response(429, msgspec.json.encode(receipt), (("x-amzn-ErrorType", THROTTLED_ERROR_TYPE), wait))
     status = 400 if receipt.rejected and not receipt.accepted else 201
     if batch.single and status == 201:
         given = batch.log_ids[0] if batch.log_ids else None

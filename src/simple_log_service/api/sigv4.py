@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from simple_log_service.api.access_key import AccessKey
 from simple_log_service.api.authorization import (
     Authorization,
     Moment,
@@ -40,8 +41,8 @@ from simple_log_service.api.canonical import (
     signing_key,
     string_to_sign,
 )
-from simple_log_service.api.errors import Refused, missing_authentication_token
-from simple_log_service.api.identity import AccessKey, Principal
+from simple_log_service.api.errors import Refused, missing_authentication_token, unrecognized_client
+from simple_log_service.api.identity import Principal
 from simple_log_service.api.messages import RequestHead
 from simple_log_service.core.limits import CLOCK_SKEW_SECONDS_MAX
 
@@ -154,11 +155,7 @@ class Verifier:
     def _find_key(self, access_key_id: str, token: bytes | None, now: float) -> AccessKey:
         key = self._lookup(access_key_id)
         if key is None or not _token_matches(key, token) or (self._temporary_only and token is None):
-            raise Refused(
-                403,
-                "UnrecognizedClientException",
-                "The security token included in the request is invalid.",
-            )
+            raise unrecognized_client()
         if key.expires_at is not None and key.expires_at <= now:
             raise Refused(403, "ExpiredTokenException", "The security token included in the request is expired")
         return key

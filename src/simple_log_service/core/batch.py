@@ -6,6 +6,7 @@ requests into one group, compressing, sealing) works on whole columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 import msgspec
@@ -38,6 +39,9 @@ class Batch(msgspec.Struct):
     ``levels`` are canonical names; ``timestamps`` nanoseconds since the epoch; ``metadata`` one compact JSON object a
     record, without newlines; ``log_ids`` the caller's own ids, ``None`` where one is to be generated, or no list at
     all where all are. ``indexes`` are the records' places in the request.
+
+    ``received_ns`` is the time of receipt that the records were read as of. ``as_of`` reads the request again as of
+    another one: a store that keeps no receipts makes a repeated request's batch what it was at the first time.
     """
 
     service_names: list[str]
@@ -51,6 +55,8 @@ class Batch(msgspec.Struct):
     rejected: list[Rejection]
     single: bool = False
     retry: RetryKey | None = None
+    received_ns: int = 0
+    as_of: Callable[[int], Batch] | None = None
 
     def __len__(self) -> int:
         return len(self.messages)

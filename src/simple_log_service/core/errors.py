@@ -36,5 +36,9 @@ class StoreUnavailable(LogServiceError):
     """
 
 
+class StoreThrottled(LogServiceError):
+    """The store has no capacity for the request now, and did nothing of it: try again later."""
+
+
 class StoreBusy(StoreUnavailable):
     """The store could not begin, for want of a lock or a file descriptor or of room in its queue: try again later."""

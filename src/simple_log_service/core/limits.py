@@ -57,6 +57,21 @@ READ_SECONDS_MAX = 10.0
 """The embedded home answers what it found by then, with ``complete: false``."""
 CURSOR_CHARS_MAX = 512
 
+# --- The DynamoDB store. ---
+
+DYNAMODB_READ_SECONDS_MAX = 4.0
+"""The AWS home answers what it found by then, with ``complete: false``."""
+DYNAMODB_WRITE_SECONDS_MAX = 2.0
+"""How long throttled writes are repeated; what is left then is rejected as throttled, with 429."""
+DYNAMODB_ENTRY_BYTES_MAX = 2 * KIB
+"""A frame up to this stands in its entry, and a lone record up to this as it is; past it in a body of its own."""
+DYNAMODB_BODY_BYTES_MAX = 32 * KIB
+"""Several records whose frame is larger are split; a lone record's may be larger."""
+DYNAMODB_SPAN_NS_MAX = 60 * SECOND_NS
+"""From the first to the last record of an entry. A constant of the format: readers look so far ahead."""
+LOG_TYPES_PER_DAY_MAX = 64
+"""Of records' timestamps, UTC; on DynamoDB records of further types are rejected."""
+
 # --- The listener. ---
 
 HEAD_BYTES_MAX = 10 * KIB

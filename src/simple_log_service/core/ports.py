@@ -16,8 +16,9 @@ class LogStore(Protocol):
     async def append(self, batch: Batch) -> Receipt:
         """Store the batch durably, then say what became of it.
 
-        A retry key seen before answers the first receipt. Raises ``IdempotencyMismatch``, ``StoreFull`` or
-        ``StoreUnavailable``; after ``StoreFull`` and ``IdempotencyMismatch`` nothing of it is stored.
+        A retry key seen before answers the first receipt. Where only part could be stored, the rest is rejected as
+        ``THROTTLED``. Raises ``IdempotencyMismatch``, ``StoreFull``, ``StoreThrottled`` or ``StoreUnavailable``; after
+        all but the last nothing of it is stored.
         """
 
     async def recent(self, query: Query) -> Page:

@@ -8,6 +8,9 @@ import msgspec
 
 from simple_log_service.core.ids import log_id_after
 
+THROTTLED = "Throttled"
+"""The code of a record that a store had no capacity for: sending it again later may do."""
+
 
 class Rejection(msgspec.Struct, frozen=True):
     """Why one record was not stored. ``index`` counts from 0 in the request; ``code`` is for programs."""
@@ -39,6 +42,11 @@ class Receipt(msgspec.Struct, frozen=True):
     duplicates: int = 0
     rejected: list[Rejection] = []
     log_ids: list[LogIdRun] = []
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether records were turned away that a repeat may get in."""
+        return any(rejection.code == THROTTLED for rejection in self.rejected)
 
 
 def log_id_runs(places: Iterable[tuple[int, int]], log_id: Callable[[int], str]) -> list[LogIdRun]:

@@ -39,6 +39,13 @@ STORE_READ_ONLY = Signal(
 )
 STORE_BYTES = Signal("slog_store_bytes", "gauge", "Bytes of the store's files.")
 TAIL_RECORDS = Signal("slog_tail_records", "gauge", "Records in the memory tail.")
+DYNAMODB_UNITS = Signal(
+    "slog_dynamodb_units_total", "counter", "Capacity units that calls to DynamoDB cost.", ("target", "kind")
+)
+DYNAMODB_SECONDS = Signal("slog_dynamodb_seconds", "histogram", "One call to DynamoDB.", ("operation",))
+DYNAMODB_ERRORS = Signal(
+    "slog_dynamodb_errors_total", "counter", "Calls or items that DynamoDB did not carry out.", ("code",)
+)
 ACCESS_LOG_DROPPED = Signal(
     "slog_access_log_dropped_total", "counter", "Access log lines dropped as their reader was too slow."
 )

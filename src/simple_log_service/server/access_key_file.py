@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simple_log_service.api.identity import AccessKey, Principal
+from simple_log_service.api.access_key import AccessKey
+from simple_log_service.api.identity import Principal
 from simple_log_service.api.policy import Policy
 from simple_log_service.core.ports import KeyProvider
 from simple_log_service.server.files import OperatorError

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from simple_log_service.api.identity import AccessKey
+from simple_log_service.api.access_key import AccessKey
 from simple_log_service.api.policy import ADMIN, INGEST, READ, Policy, PolicyError
 from simple_log_service.core.limits import (
     ACCESS_KEYS_MAX,

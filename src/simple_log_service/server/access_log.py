@@ -15,6 +15,7 @@ from typing import IO, cast
 import msgspec
 import structlog
 
+from simple_log_service.api.journal import AccessLine
 from simple_log_service.core import signals
 from simple_log_service.core.limits import SECOND_NS
 from simple_log_service.core.ports import Metrics
@@ -38,21 +39,6 @@ class Entry(msgspec.Struct, gc=False):
     bytes_in: int
     bytes_out: int
     seconds: float
-
-
-class _Line(msgspec.Struct, gc=False, omit_defaults=True):
-    time: str
-    request_id: str
-    source_ip: str
-    method: str
-    path: str
-    status: int
-    bytes_in: int
-    bytes_out: int
-    duration_ms: float
-    error_type: str | None = None
-    arn: str | None = None
-    access_key_id: str | None = None
 
 
 class AccessLog:
@@ -104,12 +90,12 @@ class AccessLog:
             lines = [self._line(entries.popleft()) for _ in range(min(len(entries), _BATCH_LINES))]
             self._write(self._encoder.encode_lines(lines))
 
-    def _line(self, entry: Entry) -> _Line:
+    def _line(self, entry: Entry) -> AccessLine:
         second, rest_ns = divmod(entry.received_ns, SECOND_NS)
         if second != self._second:
             self._second = second
             self._second_text = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
-        return _Line(
+        return AccessLine(
             f"{self._second_text}.{rest_ns // 1_000_000:03d}Z",
             entry.request_id,
             entry.source_ip,

@@ -10,6 +10,7 @@ from hashlib import sha256
 
 import msgspec
 
+from simple_log_service.api.cors import preflight
 from simple_log_service.api.errors import Refused, missing_authentication_token, too_many_requests
 from simple_log_service.api.identity import Principal
 from simple_log_service.api.messages import RequestHead, Response
@@ -25,9 +26,6 @@ STAGE = "default"
 """What stands for API Gateway's ids in the ARNs of resources: a policy may name them or use wildcards."""
 
 _PREFLIGHT = Route("preflight", "OPTIONS", "*", needs_identity=False)
-_ALLOWED_HEADERS = (
-    "Authorization,Content-Type,Content-Encoding,Idempotency-Key,X-Amz-Date,X-Amz-Security-Token,X-Amz-Content-Sha256"
-)
 
 
 class Ticket(msgspec.Struct):
@@ -66,7 +64,7 @@ class Gate:
     async def handle(self, ticket: Ticket, body: bytes) -> Response:
         """Verify the signature over the body, then rate and policy, then answer."""
         if ticket.route is _PREFLIGHT:
-            return _preflight(ticket.head)
+            return preflight(methods_of(ticket.head.path))
         body_sha256 = sha256(body).hexdigest()
         if ticket.claim is not None:
             ticket.principal = ticket.claim.verify(body_sha256)
@@ -96,14 +94,3 @@ def _refuse_body(head: RequestHead) -> None:
     """Nobody may fill the server's memory without credentials."""
     if b"transfer-encoding" in head.fields or head.fields.get(b"content-length", b"").strip(b"0"):
         raise Refused(400, "BadRequestException", "This request must not have a body")
-
-
-def _preflight(head: RequestHead) -> Response:
-    """The CORS protocol's preflight answer (Fetch standard, section 3.2); it grants nothing without a signature."""
-    methods = ",".join([*methods_of(head.path), "OPTIONS"])
-    headers = (
-        ("Access-Control-Allow-Methods", methods),
-        ("Access-Control-Allow-Headers", _ALLOWED_HEADERS),
-        ("Access-Control-Max-Age", "7200"),
-    )
-    return Response(204, b"", headers)

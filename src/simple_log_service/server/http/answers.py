@@ -6,16 +6,12 @@ import secrets
 from email.utils import formatdate
 from http import HTTPStatus
 
+from simple_log_service.api.cors import COMMON_HEADERS
 from simple_log_service.api.messages import Response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_COMMON = (
-    "Access-Control-Allow-Origin: *\r\n"
-    "Access-Control-Expose-Headers: x-amzn-RequestId,x-amzn-ErrorType,Retry-After\r\n"
-    "Cache-Control: no-store\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-)
+_COMMON = "".join(f"{name}: {value}\r\n" for name, value in COMMON_HEADERS)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 BODILESS = (204, 304)
 """Statuses whose answers end with their head (RFC 9112 section 6.3)."""

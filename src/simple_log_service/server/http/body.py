@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from simple_log_service.core.errors import BodyTooLarge
+from simple_log_service.api.errors import body_too_large
 from simple_log_service.server.http.head import bad_request
 
 # A chunk's size line, or the last chunk with the blank line behind it; and what either may look like so far.
@@ -12,11 +12,6 @@ _SIZE = rb"(?:0{1,8}\r\n\r\n|(?=0*[1-9A-Fa-f])([0-9A-Fa-f]{1,8})\r\n)"
 _SIZE_SO_FAR = rb"(?:[0-9A-Fa-f]{0,8}|[0-9A-Fa-f]{1,8}\r|0{1,8}\r\n\r?)"
 _FIRST = (re.compile(_SIZE), re.compile(_SIZE_SO_FAR))
 _LATER = (re.compile(rb"\r\n" + _SIZE), re.compile(rb"\r?|\r\n" + _SIZE_SO_FAR))
-
-
-def body_too_large() -> BodyTooLarge:
-    """The refusal of a body past its bound on the wire, in API Gateway's words."""
-    return BodyTooLarge("Request Too Long")
 
 
 class SizedBody:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from simple_log_service.api.errors import error_response
+from simple_log_service.api.errors import internal_error_response
 from simple_log_service.api.messages import RequestHead, Response
 from simple_log_service.core import signals
-from simple_log_service.core.errors import StoreUnavailable
 from simple_log_service.core.limits import KIB
 from simple_log_service.core.ports import Metrics
 from simple_log_service.server.access_log import AccessLog
@@ -71,4 +70,4 @@ class Context:
         self.metrics.count(signals.INTERNAL_ERRORS)
         request = {} if head is None else {"request_id": head.request_id, "method": head.method, "path": head.path}
         _LOG.error("internal_error", exc_info=True, **request)
-        return error_response(StoreUnavailable("The request failed inside the server; it may be repeated"))
+        return internal_error_response()

@@ -7,10 +7,9 @@ from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import Any
 
-from simple_log_service.api.errors import error_response
+from simple_log_service.api.errors import body_too_large, error_response
 from simple_log_service.api.messages import RequestHead, Response
 from simple_log_service.core.errors import LogServiceError
-from simple_log_service.server.http.body import body_too_large
 from simple_log_service.server.http.context import Context
 from simple_log_service.server.http.driving import advance
 from simple_log_service.server.http.head import Framing

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from simple_log_service.api.journal import ROUTE_NONE, count_answer
 from simple_log_service.api.messages import RequestHead, Response
-from simple_log_service.core import signals
 from simple_log_service.core.ports import Metrics
 from simple_log_service.server.access_log import AccessLog, Entry
 from simple_log_service.server.http.application import Attribution
 
-UNROUTED = Attribution("none")
-"""Stands for requests that were turned away before a route was chosen."""
-
-_STATUS_TEXTS = tuple(str(status) for status in range(600))
+UNROUTED = Attribution(ROUTE_NONE)
 
 
 class Journal:
@@ -30,17 +27,10 @@ class Journal:
 
         ``began`` is ``perf_counter`` at the end of the head; bytes are those of the body and of the whole answer.
         """
-        metrics = self._metrics
         seconds = perf_counter() - began
         status = response.status
-        metrics.count(signals.REQUESTS, 1, by.route, _STATUS_TEXTS[status])
-        metrics.observe(signals.REQUEST_SECONDS, seconds, by.route)
-        if bytes_in:
-            metrics.count(signals.BODY_BYTES, bytes_in)
-        error_type = None
-        if status >= 400:
-            error_type = _error_type(response)
-            metrics.count(signals.REFUSALS, 1, error_type or "none")
+        error_type = response.error_type if status >= 400 else None
+        count_answer(self._metrics, by.route, response, error_type, seconds, bytes_in)
         if self._access_log is not None:
             self._access_log.append(
                 Entry(
@@ -58,10 +48,3 @@ class Journal:
                     seconds,
                 )
             )
-
-
-def _error_type(response: Response) -> str | None:
-    for name, value in response.headers:
-        if name == "x-amzn-ErrorType":
-            return value
-    return None

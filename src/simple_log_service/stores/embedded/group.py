@@ -15,7 +15,8 @@ from simple_log_service.core.admission import GivenId, given_ids, without_known
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.columns import Columns
 from simple_log_service.core.receipts import Receipt
-from simple_log_service.stores.embedded.frames import pack_body, pack_head
+from simple_log_service.stores.embedded.frames import pack_head
+from simple_log_service.stores.packing import pack_body
 
 HashPair = tuple[int, int]
 """A keyed 128-bit hash as two signed 64-bit integers, as SQLite keeps them."""

@@ -17,9 +17,10 @@ from simple_log_service.core.runs import ColumnRun, collect, newest
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.stores.embedded.catalog import Catalog
 from simple_log_service.stores.embedded.day_file import DayFile
-from simple_log_service.stores.embedded.frames import unpack_body, unpack_head
+from simple_log_service.stores.embedded.frames import unpack_head
 from simple_log_service.stores.embedded.sealing import Part
 from simple_log_service.stores.embedded.sql import one_row, translated_errors
+from simple_log_service.stores.packing import decompress, unpack_body
 
 _PLACE = "SELECT id, key_id, time_min, time_max, arrival_max FROM chunks"
 _CHUNKS_BY_TIME = f"{_PLACE} WHERE time_max >= ? AND time_min <= ? ORDER BY time_max DESC"
@@ -126,7 +127,7 @@ class ChunkRun:
         """The chunk's columns."""
         run = self._cache.get((self._file, self._chunk))
         if run is None:
-            columns = unpack_body(self._open(Part.CHUNK_BODY), list(self.kinds))
+            columns = unpack_body(decompress(self._open(Part.CHUNK_BODY)), list(self.kinds))
             # Within a chunk arrival numbers rise by one.
             arrivals = range(self._arrival_max - len(columns) + 1, self._arrival_max + 1)
             run = ColumnRun(columns, arrivals, self._file.generated_id)

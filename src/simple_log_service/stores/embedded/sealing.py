@@ -14,7 +14,7 @@ from enum import IntEnum
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from simple_log_service.core.errors import StoreUnavailable
+from simple_log_service.stores.packing import FrameDamaged
 
 DATA_KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -27,10 +27,6 @@ class Part(IntEnum):
     CHUNK_HEAD = 1
     CHUNK_BODY = 2
     RECEIPT = 3
-
-
-class FrameDamaged(StoreUnavailable):
-    """A frame does not open with its key: whatever needs it fails, and everything else goes on."""
 
 
 class Sealer:

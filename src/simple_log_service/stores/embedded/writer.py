@@ -20,10 +20,11 @@ from simple_log_service.core.limits import DAY_NS, IDEMPOTENCY_NS_MIN, WAL_BYTES
 from simple_log_service.core.receipts import LogIdRun, Receipt
 from simple_log_service.stores.embedded.catalog import Catalog, TimeRange
 from simple_log_service.stores.embedded.day_file import PAGE_BYTES, DayFile
-from simple_log_service.stores.embedded.frames import compress, pack_receipt, unpack_receipt
+from simple_log_service.stores.embedded.frames import pack_receipt, unpack_receipt
 from simple_log_service.stores.embedded.group import Group, HashPair, Member, split_pair
-from simple_log_service.stores.embedded.sealing import FrameDamaged, Part, Sealer
+from simple_log_service.stores.embedded.sealing import Part, Sealer
 from simple_log_service.stores.embedded.sql import one_row, rows, translated_errors
+from simple_log_service.stores.packing import FrameDamaged, compress
 
 _RETRY_FILES = 1 + IDEMPOTENCY_NS_MIN // DAY_NS
 """Used Idempotency-Keys are looked for in the newest file and in those of as many days before it as they are kept."""

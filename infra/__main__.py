@@ -1,0 +1,38 @@
+"""``python -m infra [-c KEY=VALUE ...] [-o DIRECTORY]``: synthesize, offline; the CDK's command line runs it, too."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from infra.node import prefer_own_node
+
+
+def main() -> None:
+    """Read the command line, and synthesize."""
+    parser = argparse.ArgumentParser(prog="python -m infra", description="Synthesize the AWS home's templates.")
+    parser.add_argument("-c", "--context", action="append", default=[], type=_pair, metavar="KEY=VALUE")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIRECTORY", help="where the templates go")
+    options = parser.parse_args()
+    prefer_own_node()
+    # The CDK starts Node.js when it is imported.
+    from infra.app import build  # noqa: PLC0415
+    from infra.profiles import Refused  # noqa: PLC0415
+
+    try:
+        app = build(dict(options.context), options.output)
+    except Refused as refused:
+        sys.exit(str(refused))
+    app.synth()
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not (key and separator):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The CDK app: the stacks of the environments that ``-c env=...`` names, dev and prod without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from infra.package import package_of
+from infra.profiles import PROFILES, profile_of
+from infra.stack import LogServiceStack
+
+FLAGS = {
+    "@aws-cdk/core:validateAgainstDefaultRules": True,
+    "aws:cdk:enable-path-metadata": False,
+    "aws:cdk:version-reporting": False,
+}
+
+
+def build(context: Mapping[str, object], outdir: Path | None = None) -> cdk.App:
+    """The app, with cdk-nag's checks plugged in. ``context`` is added to what the CDK's own command line gives."""
+    app = cdk.App(
+        context={**FLAGS, **context}, outdir=None if outdir is None else str(outdir), analytics_reporting=False
+    )
+    given = app.node.get_all_context()
+    environments = [str(given["env"])] if "env" in given else list(PROFILES)
+    for environment in environments:
+        profile = profile_of(environment, given)
+        LogServiceStack(app, profile, package_of(profile))
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    return app

@@ -1,0 +1,225 @@
+"""Athena over Parquet: Firehose turns the consumer's records into files, Glue knows their columns, a workgroup asks.
+
+A partition is the UTC day in which Firehose took the records in, computed by Athena from a rule (partition projection): no
+crawler, nothing to add day by day. Files are copies of what was ever taken in; they expire here after a year.
+"""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_athena as athena
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.constructs.functions import allow
+from infra.log_groups import log_group
+from infra.profiles import Profile
+from infra.removal import removal_policy
+from simple_log_service.aws.firehose import COLUMNS
+
+FILES_DAYS = 365
+RESULTS_DAYS = 7
+PARTITION = "day"
+BUFFER_MIB = 128
+BUFFER_SECONDS = 300
+"""Files are written at whichever comes first; 64 MiB is the least that a conversion takes."""
+SCANNED_BYTES_MAX = 10 * 2**30
+"""A query that would read more is cut off: at $5 per TB, this is 5 cents."""
+_PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
+
+
+class Analytics(Construct):
+    """``stream_name`` is where the consumer sends; ``may`` is what its role has to allow."""
+
+    def __init__(self, scope: Construct, profile: Profile, key: kms.IKey) -> None:
+        super().__init__(scope, "Analytics")
+        stack = cdk.Stack.of(self)
+        self.stream_name = profile.named("parquet")
+        self._stream_arn = stack.format_arn(
+            service="firehose", resource="deliverystream", resource_name=self.stream_name
+        )
+        self.may = (allow(("firehose:PutRecordBatch",), self._stream_arn),)
+        self.bucket = self._bucket(profile, key)
+        self.database_name = profile.prefix.replace("-", "_")
+        self.table = self._table(profile)
+        self._firehose(profile, key)
+        self.workgroup = self._workgroup(profile, key)
+
+    def _bucket(self, profile: Profile, key: kms.IKey) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            "Files",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            removal_policy=removal_policy(profile),
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    expiration=cdk.Duration.days(days),
+                    noncurrent_version_expiration=cdk.Duration.days(RESULTS_DAYS),
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(RESULTS_DAYS),
+                    prefix=prefix,
+                )
+                for prefix, days in (("records/", FILES_DAYS), ("errors/", FILES_DAYS), ("results/", RESULTS_DAYS))
+            ],
+        )
+
+    def _table(self, profile: Profile) -> glue.CfnTable:
+        account = cdk.Stack.of(self).account
+        own = glue.CfnTable
+        database = glue.CfnDatabase(
+            self,
+            "Database",
+            catalog_id=account,
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=self.database_name, description=f"The records of {profile.prefix} as files."
+            ),
+        )
+        location = f"s3://{self.bucket.bucket_name}/records/"
+        table = own(
+            self,
+            "Table",
+            catalog_id=account,
+            database_name=self.database_name,
+            table_input=own.TableInputProperty(
+                name="logs",
+                table_type="EXTERNAL_TABLE",
+                partition_keys=[own.ColumnProperty(name=PARTITION, type="string")],
+                parameters={
+                    "classification": "parquet",
+                    "projection.enabled": "true",
+                    f"projection.{PARTITION}.type": "date",
+                    f"projection.{PARTITION}.format": "yyyy-MM-dd",
+                    f"projection.{PARTITION}.range": f"NOW-{FILES_DAYS}DAYS,NOW+1DAYS",
+                    "storage.location.template": f"{location}{PARTITION}=${{{PARTITION}}}/",
+                },
+                storage_descriptor=own.StorageDescriptorProperty(
+                    columns=[own.ColumnProperty(name=name, type=kind) for name, kind in COLUMNS],
+                    location=location,
+                    input_format=f"{_PARQUET}.MapredParquetInputFormat",
+                    output_format=f"{_PARQUET}.MapredParquetOutputFormat",
+                    serde_info=own.SerdeInfoProperty(serialization_library=f"{_PARQUET}.serde.ParquetHiveSerDe"),
+                ),
+            ),
+        )
+        table.add_dependency(database)
+        return table
+
+    def _firehose(self, profile: Profile, key: kms.IKey) -> None:
+        group = log_group(Construct(self, "Log"), f"/aws/kinesisfirehose/{self.stream_name}", profile, key)
+        lines = logs.LogStream(self, "Lines", log_group=group, log_stream_name="delivery")
+        role = self._role(key, group)
+        own = firehose.CfnDeliveryStream
+        by_day = f"{PARTITION}=!{{timestamp:yyyy-MM-dd}}/"
+        stream = own(
+            self,
+            "Firehose",
+            delivery_stream_name=self.stream_name,
+            delivery_stream_type="DirectPut",
+            delivery_stream_encryption_configuration_input=own.DeliveryStreamEncryptionConfigurationInputProperty(
+                key_type="CUSTOMER_MANAGED_CMK", key_arn=key.key_arn
+            ),
+            extended_s3_destination_configuration=own.ExtendedS3DestinationConfigurationProperty(
+                bucket_arn=self.bucket.bucket_arn,
+                role_arn=role.role_arn,
+                prefix=f"records/{by_day}",
+                error_output_prefix=f"errors/!{{firehose:error-output-type}}/{by_day}",
+                buffering_hints=own.BufferingHintsProperty(
+                    size_in_m_bs=BUFFER_MIB, interval_in_seconds=BUFFER_SECONDS
+                ),
+                encryption_configuration=own.EncryptionConfigurationProperty(
+                    kms_encryption_config=own.KMSEncryptionConfigProperty(awskms_key_arn=key.key_arn)
+                ),
+                cloud_watch_logging_options=own.CloudWatchLoggingOptionsProperty(
+                    enabled=True, log_group_name=group.log_group_name, log_stream_name=lines.log_stream_name
+                ),
+                data_format_conversion_configuration=self._conversion(role),
+            ),
+        )
+        stream.node.add_dependency(role, self.table)
+
+    def _conversion(self, role: iam.Role) -> firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty:
+        own = firehose.CfnDeliveryStream
+        return own.DataFormatConversionConfigurationProperty(
+            enabled=True,
+            input_format_configuration=own.InputFormatConfigurationProperty(
+                deserializer=own.DeserializerProperty(open_x_json_ser_de=own.OpenXJsonSerDeProperty())
+            ),
+            output_format_configuration=own.OutputFormatConfigurationProperty(
+                serializer=own.SerializerProperty(parquet_ser_de=own.ParquetSerDeProperty(compression="SNAPPY"))
+            ),
+            schema_configuration=own.SchemaConfigurationProperty(
+                catalog_id=cdk.Stack.of(self).account,
+                region=cdk.Stack.of(self).region,
+                database_name=self.database_name,
+                table_name="logs",
+                role_arn=role.role_arn,
+                version_id="LATEST",
+            ),
+        )
+
+    def _role(self, key: kms.IKey, group: logs.ILogGroup) -> iam.Role:
+        """What Firehose does by itself: read the columns, write files under two prefixes, tell about errors."""
+        stack = cdk.Stack.of(self)
+        bucket_arn = self.bucket.bucket_arn
+        glue_arns = [
+            stack.format_arn(service="glue", resource=resource)
+            for resource in ("catalog", f"database/{self.database_name}", f"table/{self.database_name}/logs")
+        ]
+        files = [f"{bucket_arn}/{prefix}/*" for prefix in ("records", "errors")]
+        via_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.amazonaws.com"}}
+        statements = [
+            iam.PolicyStatement(
+                actions=["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                resources=[bucket_arn],
+            ),
+            iam.PolicyStatement(actions=["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"], resources=files),
+            allow(("kms:Decrypt", "kms:GenerateDataKey"), key.key_arn, via_s3),
+            iam.PolicyStatement(
+                actions=["glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"], resources=glue_arns
+            ),
+            allow(("logs:PutLogEvents",), group.log_group_arn),
+        ]
+        return iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal(
+                "firehose.amazonaws.com", conditions={"StringEquals": {"sts:ExternalId": stack.account}}
+            ),
+            description=f"What {self.stream_name} may do.",
+            inline_policies={"own": iam.PolicyDocument(statements=statements)},
+        )
+
+    def _workgroup(self, profile: Profile, key: kms.IKey) -> athena.CfnWorkGroup:
+        own = athena.CfnWorkGroup
+        return own(
+            self,
+            "Workgroup",
+            name=profile.prefix,
+            description=f"Questions to the records of {profile.prefix}.",
+            state="ENABLED",
+            recursive_delete_option=profile.removal_policy == "destroy",
+            work_group_configuration=own.WorkGroupConfigurationProperty(
+                bytes_scanned_cutoff_per_query=SCANNED_BYTES_MAX,
+                enforce_work_group_configuration=True,
+                publish_cloud_watch_metrics_enabled=True,
+                engine_version=own.EngineVersionProperty(selected_engine_version="Athena engine version 3"),
+                result_configuration=own.ResultConfigurationProperty(
+                    output_location=f"s3://{self.bucket.bucket_name}/results/",
+                    expected_bucket_owner=cdk.Stack.of(self).account,
+                    encryption_configuration=own.EncryptionConfigurationProperty(
+                        encryption_option="SSE_KMS", kms_key=key.key_arn
+                    ),
+                ),
+            ),
+        )

@@ -1,0 +1,72 @@
+"""The AWS home's settings: environment variables, ``SIMPLE_LOG_SERVICE_`` and the field's name in capitals.
+
+This is the one place where the functions read their environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT
+
+PREFIX = "SIMPLE_LOG_SERVICE_"
+
+
+class BadSettings(ValueError):
+    """The environment does not say what it has to; the text names the variable."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a deployment decides.
+
+    ``type_shards`` says over how many values of the index a log type is spread, one where it is not named.
+    ``dynamodb_endpoint_url`` stands for the region's own: for tests. ``metrics_namespace`` is CloudWatch's.
+    """
+
+    region: Annotated[str, Meta(min_length=1)]
+    table_name: Annotated[str, Meta(min_length=1)]
+    index_name: Annotated[str, Meta(min_length=1)]
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = RETENTION_DAYS_DEFAULT
+    type_shards: dict[str, Annotated[int, Meta(ge=1, le=99)]] = {}
+    dynamodb_endpoint_url: str | None = None
+    metrics_namespace: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/#:-]{1,255}\Z")] = "SimpleLogService"
+
+
+_VARIABLES = {"region": "AWS_REGION"}
+"""The one that Lambda sets by itself."""
+_JSON_FIELDS = frozenset({"type_shards"})
+
+
+def settings_of_the_function() -> Settings:
+    """The settings that this process's environment holds."""
+    return read_settings(os.environ)
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings of an environment; raises ``BadSettings``."""
+    given: dict[str, object] = {}
+    for field in msgspec.structs.fields(Settings):
+        variable = _VARIABLES.get(field.name, PREFIX + field.name.upper())
+        if variable in environ:
+            given[field.name] = _value(field.name, variable, environ[variable])
+        elif field.required:
+            raise BadSettings(f"{variable} is not set.")
+    try:
+        # Not strict: a number is text in an environment.
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"{PREFIX}*: {error}") from None
+
+
+def _value(name: str, variable: str, text: str) -> object:
+    if name not in _JSON_FIELDS:
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise BadSettings(f"{variable} is not JSON.") from None

@@ -1,0 +1,1 @@
+"""The DynamoDB store: what the AWS home keeps its records in."""

@@ -1,0 +1,99 @@
+"""From a batch to chunks: by service and type, within a minute, and small enough that a page reads little in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+
+import msgspec
+
+from simple_log_service.core.batch import Batch
+from simple_log_service.core.columns import Columns
+from simple_log_service.core.limits import DYNAMODB_BODY_BYTES_MAX, DYNAMODB_SPAN_NS_MAX
+from simple_log_service.core.record import Kind
+from simple_log_service.stores.dynamodb.items import Chunk, Stored, store_chunk
+
+_TEXT_BYTES_MAX = 8 * DYNAMODB_BODY_BYTES_MAX
+"""Logs compress about so well: more text is split before anything is compressed in vain."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What a request's records get their ids and keys from: the arrival number of its place 0, and a nonce."""
+
+    arrival: int
+    nonce: int
+
+
+class Write(msgspec.Struct, frozen=True):
+    """What is to be written for the records at these places of a batch."""
+
+    places: list[int]
+    stored: Stored
+
+
+class Chunker:
+    """Makes the writes of batches. ``type_shards`` says into how many partitions of the index a hot type is spread."""
+
+    def __init__(self, type_shards: Mapping[str, int], retention_seconds: int) -> None:
+        self._type_shards = type_shards
+        self._retention_seconds = retention_seconds
+
+    def writes(self, batch: Batch, places: Iterable[int], identity: Identity) -> Iterator[Write]:
+        """The items for the records at these places."""
+        for pieces in _by_kind(batch, places):
+            for piece in _within_bounds(batch, pieces):
+                yield from self._fitting(batch, piece, identity)
+
+    def _fitting(self, batch: Batch, places: list[int], identity: Identity) -> Iterator[Write]:
+        """One write, or several where the frame is larger than a body should be."""
+        shards = self._type_shards.get(batch.log_types[places[0]], 1)
+        chunk = _chunk(batch, sorted(places), identity)
+        stored = store_chunk(chunk, retention_seconds=self._retention_seconds, shards=shards)
+        if len(places) == 1 or stored.frame_bytes <= DYNAMODB_BODY_BYTES_MAX:
+            yield Write(places, stored)
+            return
+        middle = len(places) // 2
+        yield from self._fitting(batch, places[:middle], identity)
+        yield from self._fitting(batch, places[middle:], identity)
+
+
+def _by_kind(batch: Batch, places: Iterable[int]) -> Iterator[list[int]]:
+    """The places of each service and type, in the order of their timestamps."""
+    keyed = [(batch.service_names[place], batch.log_types[place], batch.timestamps[place], place) for place in places]
+    for _, group in groupby(sorted(keyed), itemgetter(0, 1)):
+        yield [place for *_, place in group]
+
+
+def _within_bounds(batch: Batch, places: list[int]) -> Iterator[list[int]]:
+    """The places in pieces that span at most a minute and hold little enough text."""
+    piece: list[int] = []
+    first_ns = size = 0
+    for place in places:
+        text_size = len(batch.messages[place]) + len(batch.metadata[place])
+        too_late = batch.timestamps[place] - first_ns > DYNAMODB_SPAN_NS_MAX
+        if piece and (too_late or size + text_size > _TEXT_BYTES_MAX):
+            yield piece
+            piece, size = [], 0
+        if not piece:
+            first_ns = batch.timestamps[place]
+        piece.append(place)
+        size += text_size
+    yield piece
+
+
+def _chunk(batch: Batch, places: list[int], identity: Identity) -> Chunk:
+    """The records at these rising places; where a record stood in its request is its place in order of arrival."""
+    levels = [batch.levels[place] for place in places]
+    numbers = {level: number for number, level in enumerate(dict.fromkeys(levels))}
+    service_name, log_type = batch.service_names[places[0]], batch.log_types[places[0]]
+    given = [] if batch.log_ids is None else [batch.log_ids[place] for place in places]
+    columns = Columns(
+        [Kind(service_name, log_type, level) for level in numbers],
+        [numbers[level] for level in levels],
+        [batch.timestamps[place] for place in places],
+        [batch.messages[place] for place in places],
+        [batch.metadata[place] for place in places],
+        {number: log_id for number, log_id in enumerate(given) if log_id is not None},
+    )
+    return Chunk(columns, [identity.arrival + batch.indexes[place] for place in places], identity.nonce)

@@ -1,0 +1,170 @@
+"""The DynamoDB store: a ``LogStore`` over one table, for the Lambdas and for servers that share a table.
+
+A batch is claimed, its ids are marked, its types entered, then bodies are written and last the entries: until an entry
+is there nobody sees its records, and once it is all of them are. Whatever is repeated writes the same once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, TypeVar
+
+import msgspec
+
+from simple_log_service.core.admission import GivenId, given_ids
+from simple_log_service.core.batch import Batch
+from simple_log_service.core.ids import log_id_of
+from simple_log_service.core.limits import (
+    DAY_NS,
+    DYNAMODB_READ_SECONDS_MAX,
+    DYNAMODB_WRITE_SECONDS_MAX,
+    LOG_TYPES_PER_DAY_MAX,
+    SECOND_NS,
+)
+from simple_log_service.core.ports import Clock, Metrics
+from simple_log_service.core.query import Page, Query
+from simple_log_service.core.receipts import THROTTLED, Receipt, Rejection, log_id_runs
+from simple_log_service.core.runs import collect, newest
+from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
+from simple_log_service.stores.dynamodb.claims import Identities, identified
+from simple_log_service.stores.dynamodb.client import CALLS_AT_ONCE_MAX, dynamodb_client
+from simple_log_service.stores.dynamodb.keys import day_of
+from simple_log_service.stores.dynamodb.markers import WRITING_SECONDS_MAX, Fate, Markers
+from simple_log_service.stores.dynamodb.patience import Patience
+from simple_log_service.stores.dynamodb.reader import Reader
+from simple_log_service.stores.dynamodb.registry import TypeRegistry
+from simple_log_service.stores.dynamodb.table import REFUSED, Table
+
+T = TypeVar("T")
+
+TOO_MANY_TYPES = "TooManyTypes"
+_REASONS = {
+    THROTTLED: "the table has no capacity left for this record now; send it again",
+    REFUSED: "DynamoDB does not take this record",
+    TOO_MANY_TYPES: f"there are {LOG_TYPES_PER_DAY_MAX} types with records of this day already",
+}
+
+
+class TableSettings(msgspec.Struct, frozen=True):
+    """Which table, and what every reader and writer of it has to agree on.
+
+    ``type_shards`` names hot types and into how many partitions of the index each is spread; a number may only grow.
+    ``endpoint_url`` is for tables elsewhere than at AWS.
+    """
+
+    table_name: str
+    region: str
+    retention_days: int
+    index_name: str = "TimestampIndex"
+    endpoint_url: str | None = None
+    type_shards: Mapping[str, int] = {}
+
+
+def _no_deadline() -> float:
+    return float("inf")
+
+
+class DynamoDBStore:
+    """A ``LogStore`` over one table and its index.
+
+    ``deadline`` gives the ``time.monotonic()`` by which the request under way has to be answered.
+    """
+
+    def __init__(
+        self, table: Table, settings: TableSettings, clock: Clock, deadline: Callable[[], float] = _no_deadline
+    ) -> None:
+        kept_ns = settings.retention_days * DAY_NS
+        self._table = table
+        self._deadline = deadline
+        self._identities = Identities(clock)
+        self._registry = TypeRegistry(table, kept_ns)
+        self._reader = Reader(table, self._registry, settings.type_shards)
+        self._markers = Markers(table, clock, self._reader.holds, kept_ns)
+        self._chunker = Chunker(settings.type_shards, kept_ns // SECOND_NS)
+        self._requests = ThreadPoolExecutor(CALLS_AT_ONCE_MAX, thread_name_prefix="slog-store")
+
+    @classmethod
+    def open(
+        cls, settings: TableSettings, *, clock: Clock, metrics: Metrics, deadline: Callable[[], float] = _no_deadline
+    ) -> DynamoDBStore:
+        """The store over a table that is there. Nothing is asked of it yet. ``metrics`` are called from threads."""
+        client = dynamodb_client(settings.region, settings.endpoint_url)
+        return cls(Table(client, settings.table_name, settings.index_name, metrics), settings, clock, deadline)
+
+    async def append(self, batch: Batch) -> Receipt:
+        """Store the batch; a retry key seen before writes the same again and so earns the first receipt."""
+        return await self._in_thread(self._append, batch)
+
+    async def recent(self, query: Query) -> Page:
+        """The newest records that match: by service as of now, else as far as the index has come."""
+        return await self._in_thread(self._recent, query)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of threads and connections."""
+        await asyncio.to_thread(self._requests.shutdown)
+        self._table.close()
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._requests, function, *arguments)
+
+    def _recent(self, query: Query) -> Page:
+        until = self._deadline()
+        patience = Patience(until, DYNAMODB_WRITE_SECONDS_MAX)
+        deadline = min(until, monotonic() + DYNAMODB_READ_SECONDS_MAX)
+        return collect(newest(self._reader.runs(query, patience), query, deadline), query)
+
+    def _append(self, batch: Batch) -> Receipt:
+        patience = Patience(min(self._deadline(), monotonic() + WRITING_SECONDS_MAX), DYNAMODB_WRITE_SECONDS_MAX)
+        batch, identity = identified(batch, self._table, self._identities, patience)
+        refused = self._without_type(batch, patience)
+        first: dict[GivenId, int] = {}
+        for place, given in given_ids(batch):
+            if place not in refused:
+                first.setdefault(given, place)
+        repeats = {place: first[given] for place, given in given_ids(batch) if first.get(given, place) != place}
+        fates = self._markers.fates(batch, first.values(), identity, patience)
+        known = {place for place, fate in fates.items() if fate is Fate.KNOWN}
+        refused |= {place: THROTTLED for place, fate in fates.items() if fate is Fate.UNSETTLED}
+        stored = [place for place in range(len(batch)) if place not in refused | repeats and place not in known]
+        refused |= self._write(batch, stored, identity, patience)
+        # What repeats a record of its own batch shares its fate.
+        refused |= {place: refused[original] for place, original in repeats.items() if original in refused}
+        return _receipt(batch, identity, refused, known | repeats.keys())
+
+    def _without_type(self, batch: Batch, patience: Patience) -> dict[int, str]:
+        """The places of records that their days have no slot left for the types of, with the code that says so."""
+        day_types = list(zip(map(day_of, batch.timestamps), batch.log_types, strict=True))
+        full = self._registry.admit(set(day_types), patience)
+        return {place: TOO_MANY_TYPES for place, day_type in enumerate(day_types) if day_type in full}
+
+    def _write(self, batch: Batch, places: list[int], identity: Identity, patience: Patience) -> dict[int, str]:
+        """Write the records at these places; which of them are not stored, with the code that says why."""
+        writes = list(self._chunker.writes(batch, places, identity))
+        with_body = [write for write in writes if write.stored.body is not None]
+        bodies = [write.stored.body for write in with_body if write.stored.body is not None]
+        lost = {id(with_body[place]): code for place, code in self._table.write_all(bodies, patience).items()}
+        ready = [write for write in writes if id(write) not in lost]
+        lost |= {
+            id(ready[place]): code
+            for place, code in self._table.write_all([write.stored.entry for write in ready], patience).items()
+        }
+        return {place: lost[id(write)] for write in writes if id(write) in lost for place in write.places}
+
+
+def _receipt(batch: Batch, identity: Identity, refused: Mapping[int, str], duplicates: Collection[int]) -> Receipt:
+    rejected = [Rejection(batch.indexes[place], code, _REASONS[code]) for place, code in refused.items()]
+    log_ids = batch.log_ids or [None] * len(batch)
+    generated = [
+        (index, identity.arrival + index)
+        for place, (index, log_id) in enumerate(zip(batch.indexes, log_ids, strict=True))
+        if log_id is None and place not in refused
+    ]
+    return Receipt(
+        accepted=len(batch) - len(refused),
+        duplicates=sum(place not in refused for place in duplicates),
+        rejected=sorted(batch.rejected + rejected, key=lambda rejection: rejection.index),
+        log_ids=log_id_runs(generated, lambda arrival: log_id_of(arrival, identity.nonce)),
+    )
