@@ -171,11 +171,11 @@ async def test_a_read_that_runs_out_of_time_says_so_and_going_on_finds_the_rest(
     monkeypatch.setattr("simple_log_service.stores.dynamodb.store.DYNAMODB_READ_SECONDS_MAX", -1.0)
     monkeypatch.setattr("simple_log_service.stores.embedded.tail._RUN_RECORDS_MIN", 1)
     given = await fill(store, 300)
-    await store.append(batch_of(*(Given(f"rare {n}", NOON - 500 * SECOND_NS, "rare") for n in range(3))))
+    await store.append(batch_of(*(Given(f"rare {n}", NOON - 500 * SECOND_NS, level="FATAL") for n in range(3))))
     for asked, wanted in (
         (everything(), [*in_order(given), "rare 2", "rare 1", "rare 0"]),
-        (Query(since_ns=0, service_name="rare", limit=2), ["rare 2", "rare 1", "rare 0"]),
-        (Query(since_ns=0, service_name="nobody"), []),
+        (Query(since_ns=0, level="FATAL", limit=2), ["rare 2", "rare 1", "rare 0"]),
+        (Query(since_ns=0, level="TRACE"), []),
     ):
         found: list[str] = []
         cut_short = 0

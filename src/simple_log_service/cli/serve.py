@@ -30,6 +30,7 @@ _EPILOG = """\b
 Examples:
   simple-log-service serve
   simple-log-service serve --data-dir /var/lib/slog --port 0
+  simple-log-service serve --store dynamodb --table simple-log-service-dev-logs
   simple-log-service serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
 """
 
@@ -43,6 +44,9 @@ def _flag(setting: str, **attributes: Any) -> Callable[[F], F]:
 
 @click.command(epilog=_EPILOG)
 @_flag("data_dir", type=click.Path(path_type=Path))
+@_flag("store", type=click.Choice(["embedded", "dynamodb"]))
+@_flag("table", metavar="NAME")
+@_flag("endpoint_url", metavar="URL")
 @_flag("host")
 @_flag("port", type=int)
 @_flag("region")
@@ -58,6 +62,9 @@ def serve(**flags: Any) -> None:
 
     The first start makes the folder, its encryption key and an administrator's access key; client commands of the same
     user find both endpoint and credentials by themselves. Ctrl-C stops it once what it accepted is answered.
+
+    With --store dynamodb the records are in a table, which several servers may share; its credentials are those that
+    AWS's tools find.
 
     Each option can also be set in the environment, as SIMPLE_LOG_SERVICE_PORT for --port. The encryption key may come
     from SIMPLE_LOG_SERVICE_ENCRYPTION_KEY (base64 of 32 bytes).

@@ -38,7 +38,7 @@ class DataDir:
 
     def prepare_first_start(self, region: str) -> None:
         """Make the administrator's key and the credentials file, where no server has run here before."""
-        if self.logs.exists():
+        if self.logs.exists() or self.credentials.exists():
             return
         created = self.access_keys.create(ADMINISTRATOR, ADMIN)
         lines = [

@@ -13,7 +13,6 @@ from pathlib import Path
 from simple_log_service.api.messages import Response
 from simple_log_service.api.routes import Api
 from simple_log_service.api.sigv4 import Verifier
-from simple_log_service.core import signals
 from simple_log_service.core.service import LogService
 from simple_log_service.server.access_log import AccessLog
 from simple_log_service.server.data_dir import DataDir
@@ -23,9 +22,9 @@ from simple_log_service.server.http import Bounds, Listener, affordable_connecti
 from simple_log_service.server.metrics import CONTENT_TYPE, PrometheusMetrics
 from simple_log_service.server.offload import offload_to
 from simple_log_service.server.settings import Settings
+from simple_log_service.server.stores import opened_store
 from simple_log_service.server.throttle import Throttle
 from simple_log_service.server.tls import server_context
-from simple_log_service.stores.embedded.store import EmbeddedStore
 
 
 @asynccontextmanager
@@ -39,14 +38,12 @@ async def embedded_home(settings: Settings, data_dir: DataDir) -> AsyncIterator[
         tls = server_context(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         data_dir.prepare_first_start(settings.region)
         metrics = PrometheusMetrics()
-        store = await EmbeddedStore.open(data_dir.logs, keys=data_dir.keys, clock=time.time_ns, metrics=metrics)
-        stack.push_async_callback(store.close)
-        _publish(store, metrics)
+        store, status = await stack.enter_async_context(opened_store(settings, data_dir, metrics))
         workers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="slog-decoder"))
         api = Api(
             LogService(store, time.time_ns, metrics, retention_days=settings.retention_days),
             offload=offload_to(workers),
-            status=lambda: _status(store),
+            status=status,
             metrics_page=lambda: Response(200, metrics.render(), content_type=CONTENT_TYPE),
         )
         gate = Gate(api, _verifier(settings, data_dir), _throttle(settings), region=settings.region)
@@ -66,19 +63,6 @@ def _verifier(settings: Settings, data_dir: DataDir) -> Verifier:
 def _throttle(settings: Settings) -> Throttle:
     rate, burst = settings.throttle_rate, settings.throttle_burst
     return Throttle(rate, burst, key_rate=rate, key_burst=burst)
-
-
-def _status(store: EmbeddedStore) -> Response:
-    if store.failure is None:
-        return Response(200, b'{"status":"ok"}')
-    return Response(503, b'{"status":"read-only"}')
-
-
-def _publish(store: EmbeddedStore, metrics: PrometheusMetrics) -> None:
-    metrics.gauge_from(signals.QUEUE_REQUESTS, lambda: store.queued)
-    metrics.gauge_from(signals.STORE_READ_ONLY, lambda: store.failure is not None)
-    metrics.gauge_from(signals.STORE_BYTES, lambda: store.size_bytes)
-    metrics.gauge_from(signals.TAIL_RECORDS, lambda: store.tail_records)
 
 
 def _access_log(settings: Settings, metrics: PrometheusMetrics, stack: AsyncExitStack) -> AccessLog | None:

@@ -6,7 +6,7 @@ This is the one place where the server reads its environment.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +21,21 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         Path("data"), description="Folder of the store, the keys and the credentials, made at the first start."
+    )
+    store: Literal["embedded", "dynamodb"] = Field(
+        "embedded", description="Where records are kept: in files in the data folder, or in a DynamoDB table."
+    )
+    table: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="Name of the table, with --store dynamodb."
+    )
+    table_index: str = Field(
+        "TimestampIndex", pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="Name of the table's index by type and time."
+    )
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://", description="DynamoDB API endpoint, where it is not AWS's own of the region."
+    )
+    type_shards: dict[str, Annotated[int, Field(ge=1, le=100)]] = Field(
+        {}, description='Hot types and into how many partitions of the index each is spread, as {"access": 8}.'
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -42,6 +57,12 @@ class Settings(BaseSettings):
     encryption_key: SecretStr | None = Field(
         None, description="Key-encryption key, base64 of 32 bytes; else the file encryption-key in the data folder."
     )
+
+    @model_validator(mode="after")
+    def _table_goes_with_its_store(self) -> Self:
+        if (self.store == "dynamodb") != (self.table is not None):
+            raise ValueError("--store dynamodb and --table go together")
+        return self
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -102,6 +102,10 @@ class DynamoDBStore:
         """The newest records that match: by service as of now, else as far as the index has come."""
         return await self._in_thread(self._recent, query)
 
+    async def check(self) -> None:
+        """Ask the table one cheap question; raises what asking raises, such as for want of the table or a role."""
+        await self._in_thread(self._registry.types, 0, 0, Patience(self._deadline(), DYNAMODB_WRITE_SECONDS_MAX))
+
     async def close(self) -> None:
         """Finish what was accepted, then let go of threads and connections."""
         await asyncio.to_thread(self._requests.shutdown)
