@@ -25,7 +25,7 @@ from simple_log_service.api.errors import error_response
 from simple_log_service.api.parameters import RECENT
 from simple_log_service.api.routes import ROUTES, find_route
 from simple_log_service.api.signer import Credentials
-from simple_log_service.core import errors, levels, limits, record, validation
+from simple_log_service.core import errors, levels, limits, receipts, record, validation
 from support.raw_http import Answer, connected
 from support.signing import edited
 
@@ -111,7 +111,12 @@ def walk(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_its_rejection_codes_are_the_codes() -> None:
-    codes = {getattr(validation, name) for name, kind in validation.__annotations__.items() if "Final" in str(kind)}
+    codes = {
+        getattr(module, name)
+        for module in (validation, receipts)
+        for name, kind in module.__annotations__.items()
+        if "Final" in str(kind)
+    }
     assert set(SCHEMAS["Rejection"]["properties"]["code"]["enum"]) == codes
     described = SCHEMAS["Rejection"]["properties"]["code"]["description"]
     assert set(re.findall(r"- `(\w+)`:", described)) == codes
@@ -346,6 +351,7 @@ ELSEWHERE = {
     "slowHead": "takes as long as the bound on a slow head; tests of the listener set another",
     "readOnly": "takes a disk that fails; tests of the store have one",
     "unavailable": "the same",
+    "partlyStored": "takes a table without capacity; tests of serving over a table have one",
     "diskFull": "takes a disk that is full; tests of the store have one",
 }
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
-from e2e.server_process import NotStarted, ServerProcess
+from contract.http_caller import Caller, expanded_ids, said
+from contract.http_home import record
+from e2e.server_process import REGION, NotStarted, ServerProcess
+from support import faulty_dynamodb as faults
 from support.dynalite import create_table
 from support.dynamodb_tables import CREDENTIALS
 
@@ -54,6 +58,30 @@ def test_what_calls_cost_shows_in_the_metrics(tmp_path: Path, dynamodb_url: str,
     # One unit for the type's slot, one for the claim on the client's Idempotency-Key, one for the record.
     assert 'slog_dynamodb_units_total{kind="write",target="table"} 3.0' in metrics
     assert 'slog_dynamodb_units_total{kind="write",target="index"} 1.0' in metrics
+
+
+def test_what_a_table_has_no_capacity_for_is_429_with_the_receipt_and_a_repeat_stores_it(
+    tmp_path: Path, dynamodb_url: str, table: str
+) -> None:
+    records = [record("cool"), record("hot"), record("cool")]
+    with faults.faulty_dynamodb(dynamodb_url) as proxy, server(tmp_path / "data", proxy.endpoint_url, table) as running:
+        address = urlsplit(running.endpoint)
+        assert address.hostname is not None
+        assert address.port is not None
+        caller = Caller((address.hostname, address.port), running.credentials, REGION)
+        proxy.inject(faults.unprocessed(lambda item: item["service_name"]["S"] == "hot"), "BatchWriteItem")
+        throttled = caller.post(records, ("Idempotency-Key", "k"))
+        assert (throttled.status, throttled.headers["x-amzn-errortype"]) == (429, "TooManyRequestsException")
+        assert int(throttled.headers["retry-after"]) > 0
+        receipt = said(throttled)
+        assert (receipt["accepted"], [each["index"] for each in receipt["rejected"]]) == (2, [1])
+        assert receipt["rejected"][0]["code"] == "Throttled"
+        proxy.heal()
+        whole = caller.post(records, ("Idempotency-Key", "k"))
+        assert (whole.status, said(whole)["accepted"]) == (201, 3)
+        ids = expanded_ids(said(whole))
+        assert {ids[0], ids[2]} == set(expanded_ids(receipt).values())
+        assert sorted(each["log_id"] for each in caller.logs()) == sorted(ids.values())
 
 
 def test_a_table_that_is_not_there_is_said_before_anything_listens(tmp_path: Path, dynamodb_url: str) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import msgspec
 
 from simple_log_service.core.ids import log_id_after
 
-THROTTLED = "Throttled"
-"""The code of a record that a store had no capacity for: sending it again later may do."""
+# Codes of records that were good and are not stored; those of bad ones are in ``validation``.
+THROTTLED: Final = "Throttled"
+"""The store had no capacity for it: sending it again later may do."""
+TOO_MANY_TYPES: Final = "TooManyTypes"
+"""``LOG_TYPES_PER_DAY_MAX`` other types have records of its day."""
+REFUSED: Final = "Refused"
+"""DynamoDB itself calls it invalid."""
 
 
 class Rejection(msgspec.Struct, frozen=True):

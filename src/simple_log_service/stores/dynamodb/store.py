@@ -26,7 +26,7 @@ from simple_log_service.core.limits import (
 )
 from simple_log_service.core.ports import Clock, Metrics
 from simple_log_service.core.query import Page, Query
-from simple_log_service.core.receipts import THROTTLED, Receipt, Rejection, log_id_runs
+from simple_log_service.core.receipts import REFUSED, THROTTLED, TOO_MANY_TYPES, Receipt, Rejection, log_id_runs
 from simple_log_service.core.runs import collect, newest
 from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
 from simple_log_service.stores.dynamodb.claims import Identities, identified
@@ -36,11 +36,10 @@ from simple_log_service.stores.dynamodb.markers import WRITING_SECONDS_MAX, Fate
 from simple_log_service.stores.dynamodb.patience import Patience
 from simple_log_service.stores.dynamodb.reader import Reader
 from simple_log_service.stores.dynamodb.registry import TypeRegistry
-from simple_log_service.stores.dynamodb.table import REFUSED, Table
+from simple_log_service.stores.dynamodb.table import Table
 
 T = TypeVar("T")
 
-TOO_MANY_TYPES = "TooManyTypes"
 _REASONS = {
     THROTTLED: "the table has no capacity left for this record now; send it again",
     REFUSED: "DynamoDB does not take this record",

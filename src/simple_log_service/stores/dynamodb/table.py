@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from simple_log_service.core import signals
 from simple_log_service.core.errors import StoreThrottled, StoreUnavailable
 from simple_log_service.core.ports import Metrics
-from simple_log_service.core.receipts import THROTTLED
+from simple_log_service.core.receipts import REFUSED, THROTTLED
 from simple_log_service.core.record import Position
 from simple_log_service.stores.dynamodb.capacity import Units, get_units, put_units, query_units, update_units
 from simple_log_service.stores.dynamodb.client import CALLS_AT_ONCE_MAX
@@ -27,9 +27,6 @@ from simple_log_service.stores.dynamodb.patience import Patience
 BATCH_WRITE_ITEMS_MAX = 25
 BATCH_GET_ITEMS_MAX = 100
 """DynamoDB's own bounds, of items in a call."""
-
-REFUSED = "Refused"
-"""The code of a record that DynamoDB itself calls invalid."""
 
 
 class Table:
