@@ -1,27 +1,39 @@
-"""The embedded store against a model in plain Python, through restarts, clock jumps and changes of day."""
+"""Stores against a model in plain Python, through restarts, clock jumps and changes of day."""
 
 from __future__ import annotations
 
 import asyncio
+import operator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
+from uuid import uuid4
 
 import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from simple_log_service.core.batch import Batch, RetryKey
 from simple_log_service.core.errors import IdempotencyMismatch
 from simple_log_service.core.limits import DAY_NS, HOUR_NS
+from simple_log_service.core.ports import LogStore
 from simple_log_service.core.query import Query
 from simple_log_service.core.receipts import Receipt, Rejection
 from simple_log_service.core.timestamps import format_timestamp
 from simple_log_service.stores.embedded import store as embedded_store
 from simple_log_service.stores.embedded import tail
+from support.dynalite import create_table, delete_table
+from support.dynamodb_tables import open_dynamodb
 from support.stores import NOON, Given, SetClock, batch_of, generated_ids, open_embedded, read_all, retry_key
 
 SERVICES = st.sampled_from(["shop", "billing"])
@@ -114,8 +126,10 @@ def _as_answered(record: Given, log_id: str) -> dict[str, Any]:
     }
 
 
-class EmbeddedStoreMachine(RuleBasedStateMachine):
+class StoreMachine(RuleBasedStateMachine):
     """Whatever is done in whatever order, the store answers as the model does."""
+
+    store: LogStore
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,40 +137,23 @@ class EmbeddedStoreMachine(RuleBasedStateMachine):
         self.clock = SetClock()
         self.latest_ns = self.clock.now_ns
         self.runner = asyncio.Runner()
-        self.folder = TemporaryDirectory()
-        self.patches: list[Any] = []
 
-    @initialize(has_tail=st.booleans())
-    def open(self, has_tail: bool) -> None:
-        if not has_tail:
-            self.patches = [
-                mock.patch.object(embedded_store, "TAIL_BYTES_MAX", 0),
-                mock.patch.object(embedded_store, "TAIL_LOAD_BYTES_MAX", 1),
-                mock.patch.object(tail, "_RUN_RECORDS_MIN", 1),
-            ]
-        for patch in self.patches:
-            patch.start()
-        self.store = self.runner.run(open_embedded(Path(self.folder.name) / "logs", self.clock))
+    async def opened(self) -> LogStore:
+        """The store, as it was left."""
+        raise NotImplementedError
+
+    def assert_same(self, found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+        """Hold what was read against what had to be."""
+        assert found == expected
 
     def teardown(self) -> None:
         self.runner.run(self.store.close())
         self.runner.close()
-        self.folder.cleanup()
-        for patch in self.patches:
-            patch.stop()
 
     @rule(given=GIVENS, rejected=REJECTIONS)
     def append(self, given: list[Given], rejected: tuple[Rejection, ...]) -> None:
         batch = batch_of(*given, rejected=rejected if given else ())
         self.model.append(batch, given, self.runner.run(self.store.append(batch)))
-
-    @rule(groups=st.lists(GIVENS, min_size=2, max_size=5))
-    def append_at_once(self, groups: list[list[Given]]) -> None:
-        """Concurrent appends are committed in the order in which they came."""
-        batches = [batch_of(*given) for given in groups]
-        receipts = self.runner.run(_gathered(self.store.append(batch) for batch in batches))
-        for batch, given, receipt in zip(batches, groups, receipts, strict=True):
-            self.model.append(batch, given, receipt)
 
     @rule(given=GIVENS, rejected=REJECTIONS)
     def append_with_a_key(self, given: list[Given], rejected: tuple[Rejection, ...]) -> None:
@@ -193,21 +190,90 @@ class EmbeddedStoreMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.runner.run(self.store.close())
-        self.store = self.runner.run(open_embedded(Path(self.folder.name) / "logs", self.clock))
+        self.store = self.runner.run(self.opened())
 
     @rule(query=QUERIES)
     def read(self, query: Query) -> None:
-        assert self.runner.run(read_all(self.store, query)) == self.model.answer(query)
+        self.assert_same(self.runner.run(read_all(self.store, query)), self.model.answer(query))
 
     @invariant()
     def everything_is_there(self) -> None:
         query = Query(since_ns=0, limit=10_000)
-        assert self.runner.run(read_all(self.store, query)) == self.model.answer(query)
+        self.assert_same(self.runner.run(read_all(self.store, query)), self.model.answer(query))
 
 
 async def _gathered(appends: Any) -> list[Receipt]:
     return list(await asyncio.gather(*appends))
 
 
+class EmbeddedStoreMachine(StoreMachine):
+    """The embedded store, with a memory tail or almost without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.patches: list[Any] = []
+
+    async def opened(self) -> LogStore:
+        return await open_embedded(Path(self.folder.name) / "logs", self.clock)
+
+    @initialize(has_tail=st.booleans())
+    def open(self, has_tail: bool) -> None:
+        if not has_tail:
+            self.patches = [
+                mock.patch.object(embedded_store, "TAIL_BYTES_MAX", 0),
+                mock.patch.object(embedded_store, "TAIL_LOAD_BYTES_MAX", 1),
+                mock.patch.object(tail, "_RUN_RECORDS_MIN", 1),
+            ]
+        for patch in self.patches:
+            patch.start()
+        self.store = self.runner.run(self.opened())
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+        for patch in self.patches:
+            patch.stop()
+
+    @rule(groups=st.lists(GIVENS, min_size=2, max_size=5))
+    def append_at_once(self, groups: list[list[Given]]) -> None:
+        """Concurrent appends are committed in the order in which they came."""
+        batches = [batch_of(*given) for given in groups]
+        receipts = self.runner.run(_gathered(self.store.append(batch) for batch in batches))
+        for batch, given, receipt in zip(batches, groups, receipts, strict=True):
+            self.model.append(batch, given, receipt)
+
+
+class DynamoDBStoreMachine(StoreMachine):
+    """The DynamoDB store. Of equal timestamps it keeps the order of arrival within a minute only."""
+
+    endpoint_url: str
+
+    @initialize()
+    def open(self) -> None:
+        self.table_name = f"logs-{uuid4().hex}"
+        create_table(self.endpoint_url, self.table_name)
+        self.store = self.runner.run(self.opened())
+
+    def teardown(self) -> None:
+        super().teardown()
+        delete_table(self.endpoint_url, self.table_name)
+
+    async def opened(self) -> LogStore:
+        return open_dynamodb(self.endpoint_url, self.table_name, self.clock, type_shards={"access": 2})
+
+    def assert_same(self, found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+        assert [record["timestamp"] for record in found] == [record["timestamp"] for record in expected]
+        by_id = operator.itemgetter("service_name", "log_id")
+        assert sorted(found, key=by_id) == sorted(expected, key=by_id)
+
+
 TestEmbeddedStoreAgainstItsModel = EmbeddedStoreMachine.TestCase
 TestEmbeddedStoreAgainstItsModel.settings = settings(max_examples=40, stateful_step_count=30)
+
+
+def test_the_dynamodb_store_answers_as_the_model_does(dynamodb_url: str) -> None:
+    class Machine(DynamoDBStoreMachine):
+        endpoint_url = dynamodb_url
+
+    run_state_machine_as_test(Machine, settings=settings(max_examples=12, stateful_step_count=25))
