@@ -237,3 +237,15 @@ async def test_receipts_within_a_group_name_what_each_request_stored(bench: Benc
     await bench.store.close()
     async with embedded(bench.folder) as reopened:
         assert sorted(await messages(reopened)) == sorted(["first", *named.values()])
+
+
+async def test_a_group_is_bounded_by_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simple_log_service.stores.embedded.committer.GROUP_TEXT_BYTES_MAX", 1000)
+    held = await bench.hold()
+    before = bench.commits()
+    tasks = [asyncio.create_task(bench.store.append(batch_of("x" * 400))) for _ in range(9)]
+    await asyncio.sleep(0)
+    bench.disk.release()
+    await asyncio.gather(held, *tasks)
+    # Three of them pass the bound: a group ends there.
+    assert bench.commits() - before == 1 + 3

@@ -379,3 +379,13 @@ def test_metadata_of_the_most_bytes_is_kept_and_of_one_more_rejected() -> None:
 def test_a_record_too_large_does_not_block_the_others() -> None:
     batch = decoded([record(), record(message="x" * limits.RECORD_BYTES_MAX), record(message="last")])
     assert (batch.messages, [rejected.code for rejected in batch.rejected]) == (["hello", "last"], ["TooLarge"])
+
+
+def test_a_record_of_too_much_json_is_refused_before_anything_looks_into_it() -> None:
+    """Its text may be small: what it takes to find that out is what the bound is for."""
+    names = ",".join(f'"{n}":0' for n in range(limits.RECORD_JSON_BYTES_MAX // 8))
+    body = f'[{{"service_name":"a","log_type":"b","message":"c",{names}}}]'.encode()
+    assert len(body) > limits.RECORD_JSON_BYTES_MAX
+    rejected = rejection(decoded(body))
+    assert rejected.code == "TooLarge"
+    assert f"more than {limits.RECORD_JSON_BYTES_MAX} bytes" in rejected.reason

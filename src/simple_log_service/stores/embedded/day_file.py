@@ -33,6 +33,8 @@ PAGE_BYTES = 4096
 _APPLICATION_ID = 0x534C4F47
 """``SLOG``: what ``file`` and other tools see in the SQLite header."""
 
+_LOCK_MILLISECONDS_MAX = 5000
+"""How long a lock of another process, a backup for instance, is waited for."""
 _LAYOUT = f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL"
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
@@ -115,7 +117,7 @@ class DayFile:
         """A connection of one's own: a writer's syncs at each commit, a reader's cannot write."""
         flags = apsw.SQLITE_OPEN_READWRITE if writable else apsw.SQLITE_OPEN_READONLY
         connection = apsw.Connection(os.fspath(self.path), flags=flags, vfs=self._vfs)
-        connection.set_busy_timeout(5000)
+        connection.set_busy_timeout(_LOCK_MILLISECONDS_MAX)
         if writable:
             # The writer decides when to fold the log in: closing after a failed fsync must not sync again.
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
