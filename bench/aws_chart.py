@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,10 +17,10 @@ INK = "#7d8590"
 """Grey with contrast enough on white and on black."""
 BLUE, ORANGE, GREEN = "#3b82f6", "#e0762f", "#2a9d5c"
 BATCHES = (1, 10, 100, 1000)
-SUDDEN_UNITS = 70
+SUDDEN_UNITS = 50
 MINUTES = 60
 
-_STYLE = {
+_STYLE: Any = {  # the stubs know rc parameters by their literal names alone
     "svg.hashsalt": "simple-log-service",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -49,9 +50,9 @@ def _carried(axes: Axes) -> None:
     units = PROD.capacity_units_max
     for offset, mix, colour, label in (
         (-0.2, "own", BLUE, "each of one service and type"),
-        (0.2, "mixed", ORANGE, "mixed, 50 × 8"),
+        (0.2, "mixed", ORANGE, "of 50 services and 8 types"),
     ):
-        rates = [units / generated(batch, mix).units * batch for batch in BATCHES]  # type: ignore[arg-type]
+        rates = [units / generated(batch, mix).units * batch for batch in BATCHES]
         places = [place + offset for place in range(len(BATCHES))]
         bars = axes.bar(places, rates, 0.38, color=colour, label=label)
         axes.bar_label(bars, [f"{rate:,.0f}" for rate in rates], color=INK, fontsize=8, padding=2)
@@ -71,10 +72,10 @@ def _sudden(axes: Axes) -> None:
     carried = [sum(second.carried for second in minute) / 60 * shape.table_units for minute in minutes]
     capacity = [minute[-1].table_capacity for minute in minutes]
     axes.axhline(SUDDEN_UNITS, color=INK, linestyle=":", label="asked for")
-    axes.step(range(MINUTES), capacity, color=ORANGE, where="post", label="provisioned")
-    axes.step(range(MINUTES), carried, color=GREEN, where="post", label="carried")
+    axes.stairs(capacity, color=ORANGE, alpha=0.35, fill=True, label="provisioned")
+    axes.stairs(carried, baseline=None, color=GREEN, linewidth=1.6, label="carried")
     axes.set_xlim(0, MINUTES)
     axes.set_ylim(0, PROD.capacity_units_max * 1.1)
     axes.set_xlabel("minutes")
     axes.set_title(f"Write units/s: a load of {SUDDEN_UNITS} that sets in at once", color=INK, fontsize=10)
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, labelcolor=INK, fontsize=8, loc="upper left")

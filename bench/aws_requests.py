@@ -88,14 +88,18 @@ class Shape(msgspec.Struct, frozen=True):
 @cache
 def generated(records: int, mix: Mix, *, fewer_fields: bool = False) -> Shape:
     """A request of so many of the generator's records, 339 bytes of JSON or so; 298 with ``fewer_fields``."""
-    bodies = Bodies().make(records, SAMPLED_RECORDS // records)
-    batches = [_batch(body, one_kind=mix != "mixed", fewer_fields=fewer_fields) for body in bodies]
-    shape = shape_of(batches)
+    shape = shape_of(list(batches(records, SAMPLED_RECORDS // records, mix, fewer_fields=fewer_fields)))
     if mix != "own":
         return shape
     return msgspec.structs.replace(
         shape, table_hottest=shape.table_hottest / SERVICES, index_hottest=shape.index_hottest / TYPES
     )
+
+
+def batches(records: int, requests: int, mix: Mix, *, fewer_fields: bool = False) -> Iterator[tuple[Batch, int]]:
+    """Requests of so many records as the store gets them, each with its bytes of JSON."""
+    for body in Bodies().make(records, requests):
+        yield _batch(body, one_kind=mix != "mixed", fewer_fields=fewer_fields)
 
 
 def of_lines(path: Path, records: int) -> Shape:
@@ -109,15 +113,15 @@ def of_lines(path: Path, records: int) -> Shape:
     return shape_of([_lines_batch(path.stem, piece) for piece in pieces])
 
 
-def shape_of(batches: Sequence[tuple[Batch, int]]) -> Shape:
+def shape_of(sized: Sequence[tuple[Batch, int]]) -> Shape:
     """The average of some requests, each with its bytes."""
-    count = len(batches)
-    requests = [list(_CHUNKER.writes(batch, range(len(batch)), _IDENTITY)) for batch, _ in batches]
+    count = len(sized)
+    requests = [list(_CHUNKER.writes(batch, range(len(batch)), _IDENTITY)) for batch, _ in sized]
     items = list(chain.from_iterable(map(_items, requests)))
     units = sum(map(put_units, items), Units())
     return Shape(
-        records=len(batches[0][0]),
-        json_bytes=sum(size for _, size in batches) / count,
+        records=len(sized[0][0]),
+        json_bytes=sum(size for _, size in sized) / count,
         items=len(items) / count,
         calls=sum(map(_calls, requests)) / count,
         table_units=units.table_write / count,
@@ -134,7 +138,7 @@ def shape_of(batches: Sequence[tuple[Batch, int]]) -> Shape:
 
 def stored(records: int) -> list[Item]:
     """The items of one request of the generator's records, all of one kind, the bodies before the entries."""
-    batch, _ = _batch(next(Bodies().make(records, 1)), one_kind=True, fewer_fields=False)
+    batch, _ = next(batches(records, 1, "single"))
     return list(_items(list(_CHUNKER.writes(batch, range(len(batch)), _IDENTITY))))
 
 
@@ -152,7 +156,8 @@ def newest(records: int, *, index: bool) -> Units:
         units += query_units([entry] * page, consistent=not index, index=index)
         found += page * int(entry["count"]["N"]) if "count" in entry else page
     if "body" in entry:
-        opened = -(-READ_RECORDS // int(entry["count"]["N"]))
+        # The one after the last may reach into its time.
+        opened = -(-READ_RECORDS // int(entry["count"]["N"])) + 1
         units += sum([get_units(items[0], consistent=True)] * opened, Units())
     return units
 
@@ -192,6 +197,7 @@ def _batch(body: bytes, *, one_kind: bool, fewer_fields: bool) -> tuple[Batch, i
     if fewer_fields:
         body = _without(body, "region", "host")
     batch = decode_batch(body, _RULES)
+    batch.received_ns = NOW_NS
     batch.timestamps = [NOW_NS - SECOND_NS + timestamp % SECOND_NS for timestamp in batch.timestamps]
     if one_kind:
         batch.service_names = ["service-00"] * len(batch)

@@ -1,6 +1,6 @@
 """``python -m bench.aws_throughput``: what the AWS home carries and what it costs, from AWS's rules; needs no account.
 
-Prints the tables of ``docs/COST_ESTIMATION.md``. ``--write`` puts them there and draws the chart anew; with
+Prints the tables of ``docs/COST_ESTIMATION.md`` and others. ``--write`` puts them there and draws the chart anew; with
 ``--corpora FOLDER`` those of real log lines, too.
 """
 
@@ -15,15 +15,17 @@ import msgspec
 
 from bench import aws_costs
 from bench.aws_chart import draw
-from bench.aws_costs import BATCHES, traffic
+from bench.aws_costs import BATCHES
 from bench.aws_figures import MIX_WORDS, rounded, table, updated
-from bench.aws_requests import Mix, Shape, generated
+from bench.aws_requests import Mix, Shape, generated, stored
 from bench.aws_simulation import PARTITION_WRITE_UNITS, outcome, simulate
-from infra.costs import costs, total, usage
+from infra.costs import Traffic, costs, total, usage
 from infra.profiles import PROD, Profile
+from simple_log_service.stores.dynamodb.capacity import item_bytes, put_units
+from simple_log_service.stores.dynamodb.keys import INDEX_KEY
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT = ROOT / "docs" / "COST_ESTIMATION.md"
+DOCUMENTS = tuple(ROOT / "docs" / name for name in ("COST_ESTIMATION.md", "DATABASE_DESIGN.md"))
 CHART = ROOT / "docs" / "images" / "aws-throughput.svg"
 
 STEADY_UNITS = (5, 10, 25, 50, 100)
@@ -55,9 +57,23 @@ def main() -> None:
     for name, figure in figures.items():
         print(f"{name}\n\n{figure()}")
     if arguments.write:
-        DOCUMENT.write_text(updated(DOCUMENT.read_text(encoding="utf-8"), figures), encoding="utf-8")
+        for document in DOCUMENTS:
+            document.write_text(updated(document.read_text(encoding="utf-8"), figures), encoding="utf-8")
         CHART.parent.mkdir(exist_ok=True)
         draw(CHART)
+
+
+def items() -> str:
+    """What items weigh, and what writing each costs."""
+    rows = []
+    for title, records in (("1 record", 1), ("10 records", 10), ("100 records", 100), ("1,000 records", 1000)):
+        for item in stored(records):
+            kind = "plain" if "message" in item else "entry" if INDEX_KEY in item else "body"
+            units = put_units(item)
+            row = f"{kind} of {title}", f"{item_bytes(item):,}", f"{units.table_write:g}", f"{units.index_write:g}"
+            if row not in rows:
+                rows.append(row)
+    return table(("item", "bytes", "units, table", "units, index"), rows)
 
 
 def carries() -> str:
@@ -91,16 +107,14 @@ def sudden() -> str:
 
 
 def thousand() -> str:
-    """What it takes to hold 1000 requests a second, and what it costs."""
+    """What it takes to hold 1000 requests a second that write, and what they cost."""
     rows = []
     for batch, mix in THOUSAND:
         shape = generated(batch, mix)
         units = units_holding(shape, THOUSAND_PER_SECOND)
-        bill = costs(usage(holding(units), traffic(shape, THOUSAND_PER_SECOND)))
-        single = generated(batch, "single")
-        keys = ("–", "–") if mix == "mixed" else (least_keys(single.table_hottest), least_keys(single.index_hottest))
+        bill = costs(usage(holding(units), [Traffic(shape.request(), THOUSAND_PER_SECOND)]))
         over = "" if units <= TABLE_UNITS_QUOTA else " (over the quota)"
-        needs = rounded(batch * THOUSAND_PER_SECOND), f"{units:,}{over}", *map(str, keys)
+        needs = rounded(batch * THOUSAND_PER_SECOND), f"{units:,}{over}", *map(str, least_keys(batch, mix))
         rows.append((_title(batch, mix), *needs, rounded(total(bill), 3), rounded(bill["API Gateway"], 3)))
     titles = ("records in a request", "records/s", "units of table and index, each", "services, at least")
     return table((*titles, "types, at least", "$ a month", "of it API Gateway"), rows)
@@ -112,16 +126,20 @@ def units_holding(shape: Shape, per_second: float) -> int:
 
 
 def holding(units: int) -> Profile:
-    """Prod with room for so many units of writes; reads scale as far."""
-    return msgspec.structs.replace(PROD, capacity_units_max=units)
+    """Prod, with so many units at all times."""
+    return msgspec.structs.replace(PROD, capacity_units_min=units, capacity_units_max=units)
 
 
-def least_keys(hottest_units: float) -> int:
-    """Over how many partition keys so many requests have to be spread, if each key's units are these."""
-    return math.ceil(THOUSAND_PER_SECOND * hottest_units / PARTITION_WRITE_UNITS)
+def least_keys(batch: int, mix: Mix) -> tuple[int, int]:
+    """Over how many services and types 1000 such requests a second have to be spread evenly, at the target again."""
+    shape = generated(batch, "single" if mix == "own" else mix)
+    units = (shape.table_hottest, shape.index_hottest) if mix == "own" else (shape.table_units, shape.index_units)
+    room = PARTITION_WRITE_UNITS * PROD.capacity_target_percent / 100
+    services, types = (math.ceil(THOUSAND_PER_SECOND * each / room) for each in units)
+    return services, types
 
 
-FIGURES: dict[str, Callable[[], str]] = {figure.__name__: figure for figure in (carries, sudden, thousand)}
+FIGURES: dict[str, Callable[[], str]] = {figure.__name__: figure for figure in (items, carries, sudden, thousand)}
 
 
 def _title(batch: int, mix: Mix) -> str:

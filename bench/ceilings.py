@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.requests import REGION, Request
-from simple_log_service.api.identity import AccessKey, Principal
+from simple_log_service.api.access_key import AccessKey
+from simple_log_service.api.identity import Principal
 from simple_log_service.api.policy import ADMIN, Policy
 from simple_log_service.api.signer import Credentials
 from simple_log_service.api.sigv4 import Verifier

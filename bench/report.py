@@ -29,16 +29,16 @@ def as_text(report: Report) -> str:
     shares = [[f"{each.row}, of {each.of}", f"{each.share:.0%}"] for each in report.shares]
     return "\n\n".join(
         (
-            _table([[title for title, _ in _COLUMNS], *rows]),
-            _table([["This machine's ceilings", "", ""], *ceilings]),
-            _table([["Shares", ""], *shares]),
+            aligned([[title for title, _ in _COLUMNS], *rows]),
+            aligned([["This machine's ceilings", "", ""], *ceilings]),
+            aligned([["Shares", ""], *shares]),
             f"Load average before: {report.load_average:.2f}, on {report.cores} cores.",
         )
     )
 
 
-def _table(lines: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need to be: the first to the left, the others to the right."""
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """The lines as columns as wide as they need to be: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

@@ -45,6 +45,11 @@ SIZES: list[tuple[dict[str, Any], int]] = [
     ({"n": {"N": "110"}}, 4),
     # 19 digits before the point are 10 pairs, 19 behind it another 10, and 1: the most a key can take, 21 + name 1.
     ({"n": {"N": "1764000000123456789.1234567890123456789"}}, 22),
+    # However it is written: 1.5e3 is 15 and 00, one pair that counts, 1 and 1; 25e-4 is 00 and 25, the same.
+    ({"n": {"N": "1.5e3"}}, 3),
+    ({"n": {"N": "25E-4"}}, 3),
+    # Nought takes the least there is: 1 and 1.
+    ({"n": {"N": "0"}}, 3),
     # Raw bytes count as they are: 10 and the name.
     ({"b": {"B": bytes(10)}}, 11),
     # A boolean and a null take a byte each, and their names.

@@ -69,6 +69,8 @@ DYNAMODB_BODY_BYTES_MAX = 32 * KIB
 """Several records whose frame is larger are split; a lone record's may be larger."""
 DYNAMODB_SPAN_NS_MAX = 60 * SECOND_NS
 """From the first to the last record of an entry. A constant of the format: readers look so far ahead."""
+TYPE_SHARDS_MAX = 100
+"""Partitions of the index that a hot type may be spread over: two digits tell them apart."""
 LOG_TYPES_PER_DAY_MAX = 64
 """Of records' timestamps, UTC; on DynamoDB records of further types are rejected."""
 

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     endpoint_url: str | None = Field(
         None, pattern=r"^https?://", description="DynamoDB API endpoint, where it is not AWS's own of the region."
     )
-    type_shards: dict[str, Annotated[int, Field(ge=1, le=100)]] = Field(
+    type_shards: dict[str, Annotated[int, Field(ge=1, le=limits.TYPE_SHARDS_MAX)]] = Field(
         {}, description='Hot types and into how many partitions of the index each is spread, as {"access": 8}.'
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")

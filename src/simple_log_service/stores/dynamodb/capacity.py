@@ -8,12 +8,12 @@ the DynamoDB Developer Guide. Where AWS says "approximately", the count is never
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from simple_log_service.core.limits import INTEGER_DIGITS_MAX, KIB
+from simple_log_service.core.limits import KIB
 from simple_log_service.stores.dynamodb.items import Item
 from simple_log_service.stores.dynamodb.keys import INDEX_KEY
 
@@ -23,8 +23,6 @@ STORED_ITEM_OVERHEAD_BYTES = 100
 """Billed with each stored item and index entry; it counts for storage, not for units."""
 COLLECTION_OVERHEAD_BYTES = 3
 COLLECTION_ELEMENT_OVERHEAD_BYTES = 1
-
-_EXACT = Context(prec=INTEGER_DIGITS_MAX)
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -71,8 +69,9 @@ def update_units(before: Item | None, after: Item | None) -> Units:
     ``None`` is an item that is not there: with ``after`` it is a DeleteItem. A write whose condition fails changes
     nothing and is billed by what stands there: ``before`` and ``after`` are the same.
     """
-    table = max(1, _size_units(before, WRITE_UNIT_BYTES), _size_units(after, WRITE_UNIT_BYTES))
-    return Units(table_write=float(table), index_write=float(_index_write_units(before, after)))
+    old, new = (_size_units(item, WRITE_UNIT_BYTES) for item in (before, after))
+    index = 0 if before == after else _index_write_units(before, old, after, new)
+    return Units(table_write=float(max(1, old, new)), index_write=float(index))
 
 
 def get_units(item: Item | None, consistent: bool) -> Units:
@@ -91,19 +90,16 @@ def query_units(items: Iterable[Item], consistent: bool, index: bool) -> Units:
     return Units(index_read=units) if index else Units(table_read=units)
 
 
-def _index_write_units(before: Item | None, after: Item | None) -> int:
+def _index_write_units(before: Item | None, old: int, after: Item | None, new: int) -> int:
     """One write puts, changes or removes an index entry; a changed key removes one and puts another.
 
-    The index's sort key is the table's, which no write changes, so ``INDEX_KEY`` alone decides.
+    ``old`` and ``new`` are what the items cost the table: the index projects all of an item. Its sort key is the
+    table's, which no write changes, so ``INDEX_KEY`` alone decides.
     """
-    old = before if before is not None and INDEX_KEY in before else None
-    new = after if after is not None and INDEX_KEY in after else None
-    if old == new:
-        return 0
-    sizes = _size_units(old, WRITE_UNIT_BYTES), _size_units(new, WRITE_UNIT_BYTES)
-    if old is not None and new is not None and old[INDEX_KEY] != new[INDEX_KEY]:
-        return sum(sizes)
-    return max(sizes)
+    old_key = None if before is None else before.get(INDEX_KEY)
+    new_key = None if after is None else after.get(INDEX_KEY)
+    removed, put = (0 if old_key is None else old), (0 if new_key is None else new)
+    return max(removed, put) if old_key == new_key or not removed or not put else removed + put
 
 
 def _read_units(consistent_units: int, consistent: bool) -> float:
@@ -144,10 +140,17 @@ def _number_bytes(text: str) -> int:
     AWS says "approximately". Two digits share a byte by their place from the decimal point, so an odd place at either
     end can take another byte, and a minus sign another one: both are counted.
     """
-    sign, digits, lowest = Decimal(text).normalize(_EXACT).as_tuple()
-    assert isinstance(lowest, int)
-    highest = lowest + len(digits) - 1
-    return highest // 2 - lowest // 2 + 1 + 1 + sign
+    if "e" in text or "E" in text:
+        text = format(Decimal(text), "f")
+    whole, _, fraction = text.lstrip("-").partition(".")
+    whole, fraction = whole.lstrip("0"), fraction.rstrip("0")
+    empty = 0
+    if not fraction:
+        empty = (len(whole) - len(whole.rstrip("0"))) // 2
+    elif not whole:
+        empty = (len(fraction) - len(fraction.lstrip("0"))) // 2
+    pairs = (len(whole) + 1) // 2 + (len(fraction) + 1) // 2 - empty
+    return max(pairs, 1) + 1 + text.startswith("-")
 
 
 def _utf8_bytes(text: str) -> int:

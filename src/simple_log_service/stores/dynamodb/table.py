@@ -87,9 +87,11 @@ class Table:
         while asked:
             answer = self._patiently(patience, "batch_get_item", of_table=False, RequestItems=asked)
             items = answer["Responses"].get(self.name, [])
-            self._count(sum((get_units(item, consistent=True) for item in items), Units()))
             found.update((key_of(item), item) for item in items)
-            asked = answer.get("UnprocessedKeys")
+            rest = answer.get("UnprocessedKeys") or {}
+            misses = _keys_in(asked, self.name) - _keys_in(rest, self.name) - len(items)
+            self._count(sum((get_units(item, consistent=True) for item in [*items, *[None] * misses]), Units()))
+            asked = rest
             if asked and not patience.wait(failures):
                 raise StoreThrottled("The table has no capacity left for this read; it may be sent again.")
             failures += 1
@@ -231,6 +233,10 @@ class Table:
         ):
             if amount:
                 count(signals.DYNAMODB_UNITS, amount, target, kind)
+
+
+def _keys_in(asked: Any, table_name: str) -> int:
+    return len(asked[table_name]["Keys"]) if asked else 0
 
 
 def _placeholders(attributes: Item) -> tuple[dict[str, str], Item]:
