@@ -13,7 +13,8 @@ _CONFIG = Config(
     retries={"total_max_attempts": 1, "mode": "standard"},
     connect_timeout=2,
     read_timeout=5,
-    max_pool_connections=CALLS_AT_ONCE_MAX,
+    # Requests and the calls that they make side by side, each in a thread of its own.
+    max_pool_connections=2 * CALLS_AT_ONCE_MAX,
     tcp_keepalive=True,
 )
 

@@ -7,7 +7,7 @@ key, two records never share one, and within a minute ties stand in their order 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -62,8 +62,8 @@ def number_of(position: Position) -> str:
 
 
 def position_of(number: str) -> Position:
-    """The position behind a Number; DynamoDB trims zeros at its end."""
-    timestamp, _, tie = number.partition(".")
+    """The position behind a Number; DynamoDB trims zeros at its end, and compatible engines may write an exponent."""
+    timestamp, _, tie = (number if "E" not in number else f"{Decimal(number):f}").partition(".")
     return Position(int(timestamp), int(tie.ljust(_TIE_DIGITS, "0")))
 
 
@@ -90,11 +90,6 @@ def type_slots(day: int) -> range:
 def day_of(timestamp_ns: int) -> int:
     """The UTC day of a timestamp, counted since the epoch."""
     return timestamp_ns // DAY_NS
-
-
-def day_name(day: int) -> str:
-    """The day as ``2026-01-31``."""
-    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
 
 
 def index_value(log_type: str, arrival: int, shards: int) -> str:
