@@ -192,14 +192,13 @@ class Container:
 
 
 @contextmanager
-def runtime_folder(*, with_botocore: bool = True) -> Iterator[Path]:
+def runtime_folder() -> Iterator[Path]:
     """A folder with what Lambda's runtime has beside a function's own, as links into this environment."""
     with TemporaryDirectory(prefix="slog-runtime-") as name:
         folder = Path(name)
         for pattern in RUNTIME_PACKAGES:
-            if with_botocore or pattern != "botocore":
-                for found in SITE_PACKAGES.glob(pattern):
-                    (folder / found.name).symlink_to(found)
+            for found in SITE_PACKAGES.glob(pattern):
+                (folder / found.name).symlink_to(found)
         yield folder
 
 

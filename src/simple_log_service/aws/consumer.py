@@ -22,7 +22,7 @@ from simple_log_service.core.record import Record
 from simple_log_service.stores.dynamodb.patience import Patience
 
 REPEAT_SECONDS_MAX = 15.0
-"""How long a sink that is too busy is asked again within an invocation; after that the stream comes back later."""
+"""How long a sink that is too busy is asked again in an invocation; after that the stream brings it all again."""
 
 
 class Letters(Protocol):
@@ -39,13 +39,26 @@ class Change(NamedTuple):
     records: Sequence[Record]
 
 
+def patience_until(deadline: float) -> Patience:
+    """What a sink is given, with the invocation's deadline in seconds of ``time.monotonic``."""
+    return Patience(deadline, REPEAT_SECONDS_MAX)
+
+
 class Consumer:
     """Lambda's handler. ``sinks`` in order: those that a repeat leaves as they are come first."""
 
-    def __init__(self, sinks: Sequence[Sink], letters: Letters, write_line: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        letters: Letters,
+        *,
+        write_line: Callable[[str], object],
+        patience: Callable[[float], Patience] = patience_until,
+    ) -> None:
         self._sinks = sinks
         self._letters = letters
         self._write_line = write_line
+        self._patience = patience
         self._deadline = Deadline()
 
     def __call__(self, event: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -82,7 +95,7 @@ class Consumer:
         """Put the changes' records into a sink; the changes before the first that did not get through."""
         records = [record for change in changes for record in change.records]
         owners = [place for place, change in enumerate(changes) for _ in change.records]
-        outcome = sink.put(records, Patience(self._deadline(), REPEAT_SECONDS_MAX))
+        outcome = sink.put(records, self._patience(self._deadline()))
         stop = min((owners[place] for place in outcome.failed), default=len(changes))
         refused: dict[int, list[int]] = {}
         for place in sorted(outcome.refused):
@@ -90,14 +103,9 @@ class Consumer:
         for owner, places in refused.items():
             if owner >= stop:
                 break
-            aside = aside_of(
-                sink.name,
-                outcome.refused[places[0]],
-                changes[owner].sequence_number,
-                [records[place] for place in places],
-            )
+            named = [records[place] for place in places]
+            aside = aside_of(sink.name, outcome.refused[places[0]], changes[owner].sequence_number, named)
             if not self._letters.put(aside):
-                stop = owner
-                break
+                return changes[:owner]
             counts["aside"] += len(places)
         return changes[:stop]

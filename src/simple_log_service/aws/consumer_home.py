@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import botocore.session
@@ -13,13 +13,14 @@ from botocore.config import Config
 from msgspec import Meta
 
 from simple_log_service.aws.aside import DeadLetters
-from simple_log_service.aws.consumer import Consumer
+from simple_log_service.aws.consumer import Consumer, patience_until
 from simple_log_service.aws.firehose import ParquetStream
 from simple_log_service.aws.search_index import SearchIndex
 from simple_log_service.aws.settings import PREFIX, BadSettings
 from simple_log_service.aws.signed_http import SignedHttp
 from simple_log_service.aws.sink import Sink
 from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT
+from simple_log_service.stores.dynamodb.patience import Patience
 
 _CONFIG = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=2, read_timeout=10)
 """What is worth repeating is decided in one place each: ``firehose`` and ``search_index``."""
@@ -59,7 +60,7 @@ def consumer_home() -> Consumer:
     return consumer_of(consumer_settings(os.environ))
 
 
-def consumer_of(settings: ConsumerSettings) -> Consumer:
+def consumer_of(settings: ConsumerSettings, *, patience: Callable[[float], Patience] = patience_until) -> Consumer:
     """The consumer of these settings. Search comes first: there a repeat overwrites itself."""
     session = botocore.session.get_session()
 
@@ -75,4 +76,4 @@ def consumer_of(settings: ConsumerSettings) -> Consumer:
     if settings.firehose_name:
         sinks.append(ParquetStream(client("firehose"), settings.firehose_name))
     letters = DeadLetters(client("sqs"), settings.dead_letters_url)
-    return Consumer(sinks, letters, lambda line: sys.stdout.write(line + "\n"))
+    return Consumer(sinks, letters, write_line=lambda line: sys.stdout.write(line + "\n"), patience=patience)

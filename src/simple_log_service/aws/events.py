@@ -11,8 +11,7 @@ body in base64. Answers go the same way: as text, a page in some scripts would t
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -55,7 +54,7 @@ class Event(msgspec.Struct, rename="camel"):
 
     resource: Text
     http_method: Text
-    path_parameters: dict[str, Text] | None
+    path_parameters: dict[str, str] | None
     multi_value_query_string_parameters: dict[str, list[str]] | None
     multi_value_headers: dict[str, list[str]] | None
     request_context: RequestContext
@@ -71,8 +70,8 @@ def read_event(event: object) -> Event:
     """The event, if it is one."""
     try:
         return msgspec.convert(event, Event)
-    except msgspec.ValidationError:
-        # Its text may quote the event.
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        # Their texts may quote the event; the second is what a lone surrogate in a name comes to.
         raise InvalidRequest("The event is not one of a REST API's Lambda proxy integration.") from None
 
 
@@ -116,18 +115,13 @@ def principal_of(identity: Identity) -> Principal:
 def body_of(event: Event) -> bytes:
     """The body as it was on the wire; ``BodyTooLarge`` past the bound."""
     text = event.body or ""
-    if not event.is_base64_encoded:
-        try:
-            body = text.encode()
-        except UnicodeEncodeError:
-            raise InvalidRequest("The body holds a lone surrogate.") from None
-    elif len(text) > _base64_chars(BODY_WIRE_BYTES_MAX):
+    if event.is_base64_encoded and len(text) > _base64_chars(BODY_WIRE_BYTES_MAX):
         raise body_too_large()
-    else:
-        try:
-            body = b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidRequest("The event's body is not base64.") from None
+    try:
+        # msgspec reads base64 strictly, and in a third of the time of the standard library.
+        body = msgspec.convert(text, bytes) if event.is_base64_encoded else text.encode()
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        raise InvalidRequest("The event's body is not what it is said to be.") from None
     if len(body) > BODY_WIRE_BYTES_MAX:
         raise body_too_large()
     return body
@@ -147,7 +141,8 @@ def _path(event: Event) -> str:
     path = event.resource
     for name, value in (event.path_parameters or {}).items():
         path = path.replace("{" + name + "}", value)
-    return path
+    # No route's path holds anything else, and the log is not for it.
+    return path if path.isascii() and path.isprintable() else event.resource
 
 
 def _query(parameters: Mapping[str, list[str]]) -> str:

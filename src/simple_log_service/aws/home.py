@@ -25,13 +25,24 @@ T = TypeVar("T")
 OpenStore = Callable[[Settings, EmfMetrics, Deadline], LogStore]
 
 
+def _write_line(line: str) -> None:
+    """Lambda makes a log event of each line of the standard output."""
+    sys.stdout.write(line + "\n")
+
+
 def aws_home(*serves: Route) -> Handler:
     """The handler of a function that answers these routes, as its environment says."""
     return home_over(_dynamodb, settings_of_the_function(), *serves)
 
 
-def home_over(open_store: OpenStore, settings: Settings, *serves: Route) -> Handler:
-    """The same over any store."""
+def home_over(
+    open_store: OpenStore,
+    settings: Settings,
+    *serves: Route,
+    write: Callable[[str], object] = _write_line,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> Handler:
+    """The same over any store; ``write`` gets each line of the log, ``loop`` is a new one unless given."""
     metrics = EmfMetrics()
     deadline = Deadline()
     store = open_store(settings, metrics, deadline)
@@ -45,10 +56,10 @@ def home_over(open_store: OpenStore, settings: Settings, *serves: Route) -> Hand
         api,
         *serves,
         metrics=metrics,
-        journal=Journal(metrics, namespace=settings.metrics_namespace, write=_write_line),
+        journal=Journal(metrics, namespace=settings.metrics_namespace, write=write),
         deadline=deadline,
         clock=time.time_ns,
-        loop=asyncio.new_event_loop(),
+        loop=loop or asyncio.new_event_loop(),
     )
 
 
@@ -72,8 +83,3 @@ async def _at_once(function: Callable[..., T], *arguments: Any) -> T:
 def _unknown_here() -> Response:
     """API Gateway itself answers /health, and CloudWatch has the metrics."""
     raise missing_authentication_token()
-
-
-def _write_line(line: str) -> None:
-    """Lambda makes a log event of each line of the standard output."""
-    sys.stdout.write(line + "\n")

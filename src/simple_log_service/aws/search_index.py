@@ -43,7 +43,7 @@ class Http(Protocol):
         """The answer; raises ``Unreachable``."""
 
 
-class _Error(msgspec.Struct):
+class _Error(msgspec.Struct, frozen=True):
     type: str = "unknown"
 
 

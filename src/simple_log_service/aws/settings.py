@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT
+from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, TYPE_SHARDS_MAX
 
 PREFIX = "SIMPLE_LOG_SERVICE_"
 
@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True):
     table_name: Annotated[str, Meta(min_length=1)]
     index_name: Annotated[str, Meta(min_length=1)]
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = RETENTION_DAYS_DEFAULT
-    type_shards: dict[str, Annotated[int, Meta(ge=1, le=99)]] = {}
+    type_shards: dict[str, Annotated[int, Meta(ge=1, le=TYPE_SHARDS_MAX)]] = {}
     dynamodb_endpoint_url: str | None = None
     metrics_namespace: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/#:-]{1,255}\Z")] = "SimpleLogService"
 
@@ -53,20 +53,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for field in msgspec.structs.fields(Settings):
         variable = _VARIABLES.get(field.name, PREFIX + field.name.upper())
         if variable in environ:
-            given[field.name] = _value(field.name, variable, environ[variable])
+            given[field.name] = _value(field, variable, environ[variable])
         elif field.required:
             raise BadSettings(f"{variable} is not set.")
+    return Settings(**given)  # type: ignore[arg-type]  # each was converted to its field's type
+
+
+def _value(field: msgspec.structs.FieldInfo, variable: str, text: str) -> object:
     try:
+        value = msgspec.json.decode(text) if field.name in _JSON_FIELDS else text
         # Not strict: a number is text in an environment.
-        return msgspec.convert(given, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{PREFIX}*: {error}") from None
-
-
-def _value(name: str, variable: str, text: str) -> object:
-    if name not in _JSON_FIELDS:
-        return text
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        raise BadSettings(f"{variable} is not JSON.") from None
+        return msgspec.convert(value, field.type, strict=False)
+    except msgspec.DecodeError as error:
+        raise BadSettings(f"{variable}: {error}") from None

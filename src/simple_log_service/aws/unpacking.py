@@ -16,19 +16,18 @@ import msgspec
 from simple_log_service.core.record import Record
 from simple_log_service.stores.dynamodb.items import records_in
 
-_REMOVED = "REMOVE"
-
 
 class Unreadable(Exception):
     """What the stream brought is no change of the table, or its item is damaged; no repeat will help."""
 
 
 class _Change(msgspec.Struct, rename="pascal"):
+    """The item as it is now; none where it was removed."""
+
     new_image: dict[str, dict[str, Any]] | None = None
 
 
-class _Event(msgspec.Struct, rename="camel"):
-    event_name: str
+class _Event(msgspec.Struct):
     dynamodb: _Change
 
 
@@ -41,9 +40,8 @@ def unpack(data: str) -> Sequence[Record]:
     ``data`` is a stream record's data as Lambda hands it over: base64 of the change in JSON. Raises ``Unreadable``.
     """
     try:
-        event = _EVENT.decode(base64.b64decode(data, validate=True))
-        image = event.dynamodb.new_image
-        if event.event_name == _REMOVED or image is None:
+        image = _EVENT.decode(base64.b64decode(data, validate=True)).dynamodb.new_image
+        if image is None:
             return ()
         item = {name: _low_level(value) for name, value in image.items()}
     except (msgspec.DecodeError, ValueError, TypeError) as error:

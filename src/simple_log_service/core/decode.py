@@ -8,6 +8,7 @@ decides differently: what is quick is only the absence of questions.
 
 from __future__ import annotations
 
+from functools import cache
 from io import BytesIO
 from itertools import islice
 from typing import Any, cast
@@ -56,15 +57,6 @@ class _OnlyLogs(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _RAWS = msgspec.json.Decoder(list[Raw])
-# An array's first elements as a struct's fields, one more than a request may hold: what comes behind them is skipped.
-_FIRST_RAWS = msgspec.json.Decoder(
-    msgspec.defstruct(
-        "_Elements",
-        [(f"element_{place}", Raw, _ABSENT) for place in range(limits.REQUEST_RECORDS_MAX + 1)],
-        array_like=True,
-        gc=False,
-    )
-)
 _ONE = msgspec.json.Decoder(_Wire)
 _MANY = msgspec.json.Decoder(list[_Wire])
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
@@ -116,12 +108,22 @@ def _decode_array(array: bytes | Raw, rules: Rules) -> Batch:
     return validate_each(raws, rules, single=False)
 
 
+@cache
+def _first_raws() -> msgspec.json.Decoder[msgspec.Struct]:
+    """Reads an array's first elements, one more than a request may hold, and skips over what comes behind them.
+
+    They are fields of a struct, which takes a while to make: a start waits for it only where it is needed.
+    """
+    fields = [(f"element_{place}", Raw, _ABSENT) for place in range(limits.REQUEST_RECORDS_MAX + 1)]
+    return msgspec.json.Decoder(msgspec.defstruct("_Elements", fields, array_like=True, gc=False))
+
+
 def _elements(array: bytes | Raw) -> list[bytes | Raw]:
     """The array's elements; of a long array no more than are needed to see that they are too many."""
     if len(array) < limits.MIB:
         return cast("list[bytes | Raw]", _RAWS.decode(array))
     # A list of tiny elements would take forty times the room of its text.
-    first = msgspec.structs.astuple(_FIRST_RAWS.decode(array))
+    first = msgspec.structs.astuple(_first_raws().decode(array))
     return list(first[: first.index(_ABSENT)] if _ABSENT in first else first)
 
 

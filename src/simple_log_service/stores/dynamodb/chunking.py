@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
-from operator import itemgetter
 
 import msgspec
 
@@ -14,7 +12,7 @@ from simple_log_service.core.limits import DYNAMODB_BODY_BYTES_MAX, DYNAMODB_SPA
 from simple_log_service.core.record import Kind
 from simple_log_service.stores.dynamodb.items import Chunk, Stored, store_chunk
 
-_TEXT_BYTES_MAX = 8 * DYNAMODB_BODY_BYTES_MAX
+_TEXT_MAX = 8 * DYNAMODB_BODY_BYTES_MAX
 """Logs compress about so well: more text is split before anything is compressed in vain."""
 
 
@@ -60,19 +58,24 @@ class Chunker:
 
 def _by_kind(batch: Batch, places: Iterable[int]) -> Iterator[list[int]]:
     """The places of each service and type, in the order of their timestamps."""
-    keyed = [(batch.service_names[place], batch.log_types[place], batch.timestamps[place], place) for place in places]
-    for _, group in groupby(sorted(keyed), itemgetter(0, 1)):
-        yield [place for *_, place in group]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place in places:
+        groups.setdefault((batch.service_names[place], batch.log_types[place]), []).append(place)
+    for group in groups.values():
+        yield sorted(group, key=batch.timestamps.__getitem__)
 
 
 def _within_bounds(batch: Batch, places: list[int]) -> Iterator[list[int]]:
     """The places in pieces that span at most a minute and hold little enough text."""
+    sizes = [len(batch.messages[place]) + len(batch.metadata[place]) for place in places]
+    if batch.timestamps[places[-1]] - batch.timestamps[places[0]] <= DYNAMODB_SPAN_NS_MAX and sum(sizes) <= _TEXT_MAX:
+        yield places
+        return
     piece: list[int] = []
     first_ns = size = 0
-    for place in places:
-        text_size = len(batch.messages[place]) + len(batch.metadata[place])
+    for place, text_size in zip(places, sizes, strict=True):
         too_late = batch.timestamps[place] - first_ns > DYNAMODB_SPAN_NS_MAX
-        if piece and (too_late or size + text_size > _TEXT_BYTES_MAX):
+        if piece and (too_late or size + text_size > _TEXT_MAX):
             yield piece
             piece, size = [], 0
         if not piece:

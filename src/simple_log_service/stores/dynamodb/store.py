@@ -141,7 +141,7 @@ class DynamoDBStore:
         """The places of records that their days have no slot left for the types of, with the code that says so."""
         day_types = list(zip(map(day_of, batch.timestamps), batch.log_types, strict=True))
         full = self._registry.admit(set(day_types), patience)
-        return {place: TOO_MANY_TYPES for place, day_type in enumerate(day_types) if day_type in full}
+        return {place: TOO_MANY_TYPES for place, each in enumerate(day_types) if each in full} if full else {}
 
     def _write(self, batch: Batch, places: list[int], identity: Identity, patience: Patience) -> dict[int, str]:
         """Write the records at these places; which of them are not stored, with the code that says why."""
