@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -24,7 +25,24 @@ def main() -> None:
         app = build(dict(options.context), options.output)
     except Refused as refused:
         sys.exit(str(refused))
-    app.synth()
+    try:
+        app.synth()
+    except RuntimeError as error:
+        if "ValidationFailed" not in str(error):
+            raise
+        # The stack trace would say nothing more than the findings.
+        sys.exit("The templates are not as they should be:\n" + "\n".join(_findings(Path(app.outdir))))
+
+
+def _findings(output: Path) -> list[str]:
+    """What the checks found, one construct a line."""
+    report = json.loads((output / "validation-report.json").read_text())
+    return [
+        f"{construct['constructPath']}: {violation['ruleName']}: {violation['description']}"
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    ]
 
 
 def _pair(text: str) -> tuple[str, str]:

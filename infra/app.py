@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
-from cdk_nag import AwsSolutionsChecks
 
+from infra.checks import check_by_rules
 from infra.package import package_of
 from infra.profiles import PROFILES, profile_of
 from infra.stack import LogServiceStack
@@ -29,5 +29,5 @@ def build(context: Mapping[str, object], outdir: Path | None = None) -> cdk.App:
     for environment in environments:
         profile = profile_of(environment, given)
         LogServiceStack(app, profile, package_of(profile))
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    check_by_rules(app)
     return app

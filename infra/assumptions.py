@@ -11,37 +11,12 @@ is set, the message may be longer than what is written here.
 from __future__ import annotations
 
 import json
-from typing import Literal
 
 import msgspec
 
-Signer = Literal[
-    "nobody",
-    "caller",
-    "ingest_only",
-    "read_only",
-    "unknown_key",
-    "wrong_secret",
-    "wrong_token",
-    "expired",
-    "long_lived",
-]
-"""Who signs: a caller that may do everything, one that may do less, or keys that are no good (any more)."""
+from infra.assumption import Ask, Assumption, Signer, Spoiling
 
-Spoiling = Literal[
-    "",
-    "date_10_minutes_old",
-    "date_10_minutes_ahead",
-    "other_region",
-    "other_service",
-    "no_signature",
-    "other_body",
-    "token_unsigned",
-]
-"""What is done to a signature: nothing, or one thing; ``other_body`` sends another body than the signed one."""
-
-Probe = Literal["http", "tls_1_0", "tls_1_1", "tls_1_2", "throttle", "none"]
-"""How to find out: one request, a handshake, more requests than the rate allows, or not by a command at all."""
+__all__ = ["ANSWERS", "ASSUMPTIONS", "IDENTITY", "PASSAGE", "RECORD", "Ask", "Assumption", "Signer", "Spoiling"]
 
 JSON_TYPE = ("Content-Type", "application/json")
 RECORD = '{"service_name":"{service}","log_type":"smoke","message":"hello"}'
@@ -50,43 +25,6 @@ CORS_HEADERS = (
     ("Access-Control-Expose-Headers", "*x-amzn-RequestId*x-amzn-ErrorType*Retry-After*"),
 )
 REQUEST_ID = ("x-amzn-RequestId", "*-*-*-*-*")
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """A request. ``path`` and ``query`` are percent-encoded; ``padding_bytes`` spaces follow the body."""
-
-    method: str
-    path: str
-    query: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    body: str = ""
-    padding_bytes: int = 0
-    packing: Literal["", "gzip", "zstd"] = ""
-    signer: Signer = "caller"
-    spoiling: Spoiling = ""
-
-
-class Assumption(msgspec.Struct, frozen=True, kw_only=True):
-    """One belief. ``status`` are the statuses that fit it; ``body`` and the headers' values are texts with ``*``.
-
-    ``error_type`` is the value of ``x-amzn-ErrorType``. ``answered_by`` says whose answer it is.
-    ``stored_first`` is a record that must be there before. ``source`` is where the belief comes from; ``why_not`` says
-    why no command can find out.
-    """
-
-    name: str
-    belief: str
-    source: str
-    request: Ask | None = None
-    stored_first: str = ""
-    status: tuple[int, ...] = ()
-    error_type: str = ""
-    body: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    text_may_go_on: bool = False
-    answered_by: Literal["gateway", "handler", "either"] = "gateway"
-    probe: Probe = "http"
-    why_not: str = ""
 
 
 def _refusal(
@@ -340,7 +278,7 @@ PASSAGE: tuple[Assumption, ...] = (
     Assumption(
         name="raw_plus_in_a_query",
         belief="A raw + in a query reaches the handler as a space: the gateway decodes it before anybody else can.",
-        source="aws/aws-cdk issue 19827 shows such an event; the embedded home reads it as a plus sign",
+        source="aws/aws-cdk #19827 shows such an event; the embedded home reads it as a plus sign",
         request=Ask("GET", "/logs/recent", "service_name={service}+raw"),
         stored_first=RECORD.replace("{service}", "{service}+raw"),
         status=(200,),

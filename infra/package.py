@@ -1,4 +1,4 @@
-"""The functions' code: the built package where there is one, else the sources, which are enough to look at a template."""
+"""The functions' code: the built package if there is one, else the sources, enough to look at a template."""
 
 from __future__ import annotations
 
@@ -13,23 +13,18 @@ ROOT = Path(__file__).parent.parent
 
 
 class Package(NamedTuple):
-    """A folder that becomes the functions' code; without its dependencies it cannot run."""
+    """What becomes the functions' code; the sources, without their dependencies, cannot run."""
 
-    folder: Path
+    path: Path
     is_deployable: bool
 
     @property
     def code(self) -> lambda_.Code:
-        """The folder as a CDK asset."""
-        return lambda_.Code.from_asset(str(self.folder), exclude=["**/__pycache__", "**/*.pyc"])
-
-
-def package_folder(profile: Profile) -> Path:
-    """Where ``make package`` puts the code for the profile's architecture."""
-    return ROOT / "build" / f"lambda-{profile.architecture}"
+        """The CDK's asset of it: the zip file as it was built, or a folder that the CDK packs."""
+        return lambda_.Code.from_asset(str(self.path), exclude=None if self.is_deployable else ["**/__pycache__"])
 
 
 def package_of(profile: Profile) -> Package:
     """What was built for the profile, or the source folder."""
-    built = package_folder(profile)
-    return Package(built, is_deployable=True) if built.is_dir() else Package(ROOT / "src", is_deployable=False)
+    built = ROOT / "build" / f"lambda-{profile.architecture}.zip"
+    return Package(built, is_deployable=True) if built.is_file() else Package(ROOT / "src", is_deployable=False)

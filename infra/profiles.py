@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT
+from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, TYPE_SHARDS_MAX
 
 SERVICE = "simple-log-service"
 
@@ -32,11 +32,12 @@ class Refused(Exception):
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that may differ between two deployments. Table and index always have the same capacity.
 
-    ``trace_rate`` is the share of requests that X-Ray samples beyond the first of each second. ``table_data_events`` has
-    CloudTrail record every access to the table, at $0.10 per 100,000. An account has one Config recorder and one API
-    Gateway account role in each region: ``config_recorder`` and ``api_gateway_account_role`` make them where there are
-    none. ``type_shards`` spreads a hot log type over so many index partitions. ``restored_table`` takes a table that
-    was restored from a backup in place of making one.
+    ``trace_rate`` is the share of requests that X-Ray samples beyond the first of each second. With
+    ``table_data_events`` CloudTrail records every access to the table. ``backup_retention_days`` keeps so many daily
+    copies of the whole table, beside point-in-time recovery, which reaches back 35 days for a fraction of it. An account has one Config
+    recorder and one API Gateway account role in each region: ``config_recorder`` and ``api_gateway_account_role`` make
+    them where there are none. ``type_shards`` spreads a hot log type over so many values of the index.
+    ``restored_table`` takes a table that was restored from a backup in place of making one.
     """
 
     environment: Environment
@@ -49,11 +50,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     capacity_target_percent: Annotated[int, Meta(ge=20, le=90)] = 70
     log_retention_days: LogRetentionDays = 7
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = RETENTION_DAYS_DEFAULT
-    backup_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 35
+    backup_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7
     alarm_email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
     architecture: Literal["arm64", "x86_64"] = "arm64"
     python_version: Literal["3.11", "3.12", "3.13"] = "3.11"
-    type_shards: dict[Annotated[str, Meta(min_length=1)], Annotated[int, Meta(ge=1, le=99)]] = {}
+    type_shards: dict[Annotated[str, Meta(min_length=1)], Annotated[int, Meta(ge=1, le=TYPE_SHARDS_MAX)]] = {}
     config_recorder: bool = False
     api_gateway_account_role: bool = False
     restored_table: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] | None = None
@@ -73,6 +74,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return f"{SERVICE}-{self.environment}"
 
     @property
+    def tags(self) -> dict[str, str]:
+        """What all of its resources are marked with."""
+        return {"service": SERVICE, "environment": self.environment}
+
+    @property
     def metrics_namespace(self) -> str:
         """Where CloudWatch keeps the service's own metrics: apart from the other environments' in the account."""
         return f"SimpleLogService/{self.environment}"
@@ -87,7 +93,7 @@ PROD = Profile(environment="prod", removal_policy="retain", trace_rate=0.05, tab
 PROFILES: Mapping[str, Profile] = {profile.environment: profile for profile in (DEV, PROD)}
 
 _SETTINGS = {field.name: field for field in msgspec.structs.fields(Profile) if field.name != "environment"}
-_TEXTS = ("alarm_email", "restored_table")
+_TEXTS = ("alarm_email", "python_version", "restored_table")
 
 
 def profile_of(environment: str, context: Mapping[str, Any]) -> Profile:

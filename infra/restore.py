@@ -7,11 +7,12 @@ the command again goes on where it was interrupted. ``--drill`` proves all of it
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -36,9 +37,15 @@ class Declined(Exception):
     """A step was not agreed to."""
 
 
-def switch_command(environment: str, table: str) -> list[str]:
-    """The deploy that lets functions, grants, alarms, autoscaling and backups follow a table."""
-    return ["make", "deploy", f"ENV={environment}", f"CONTEXT=-c restored_table={table}"]
+def switch_command(environment: str, table: str, context: Sequence[str] = ()) -> list[str]:
+    """The deploy that lets functions, grants, alarms, autoscaling and backups follow a table.
+
+    ``context`` are the deployment's other settings: one that is left out would be back at its default.
+    """
+    settings = [each for each in context if not each.startswith("restored_table=")]
+    options = " ".join(f"-c {shlex.quote(each)}" for each in (*settings, f"restored_table={table}"))
+    # Make expands a dollar sign, and then the shell reads the rest.
+    return ["make", "deploy", f"ENV={environment}", f"CONTEXT={options.replace('$', '$$')}"]
 
 
 def restore(restoration: Restoration, dynamodb: Any, plan: Plan, profile: Profile, say: Say, confirm: Confirm) -> None:
@@ -74,7 +81,7 @@ def _take(restoration: Restoration, step: Step, say: Say, confirm: Confirm) -> N
 @click.option("--region", help="AWS region; else the configured one.")
 @click.option("--profile", "aws_profile", help="Profile of the AWS configuration.")
 @click.option("--drill", is_flag=True, help="Restore into a scratch table, prove it, delete it; no switch.")
-@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--yes", is_flag=True, help="Ask nothing; the deploy asks for itself.")
 def main(
     environment: str,
     moment: str,
@@ -103,7 +110,7 @@ def main(
             restoration.delete_drill()
             _say(f"the drill took {(time.monotonic() - began) / 60:.0f} minutes, and left nothing behind")
             return
-        _switch(restoration, plan, environment, confirm)
+        _switch(restoration, plan, environment, context, confirm)
     except (RestoreRefused, Refused, BotoCoreError, ClientError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_REFUSED)
@@ -112,21 +119,25 @@ def main(
         sys.exit(EXIT_DECLINED)
 
 
-def _switch(restoration: Restoration, plan: Plan, environment: str, confirm: Confirm) -> None:
+def _switch(restoration: Restoration, plan: Plan, environment: str, context: Sequence[str], confirm: Confirm) -> None:
     """Protect the old table, then deploy with the new one, or say how."""
     _take(restoration, restoration.protect_source(), _say, confirm)
     restoration.mark_verified()
-    command = switch_command(environment, plan.target)
-    back = shlex.join(switch_command(environment, plan.source))
+    command = switch_command(environment, plan.target, context)
+    back = shlex.join(switch_command(environment, plan.source, context))
     click.echo(shlex.join(command))
-    if confirm(f"deploy now, so that everything follows {plan.target}"):
-        # The command is this module's own; nothing in it comes from anywhere but the plan.
-        if subprocess.run(command, check=False).returncode:  # noqa: S603
-            raise RestoreRefused(f"the deploy failed: repeat it with {shlex.join(command)}")
+    if confirm(f"deploy now, so that everything follows {plan.target}") and run(command):
+        raise RestoreRefused(f"the deploy failed: repeat it with {shlex.join(command)}")
     _say(f"{plan.source} stays, protected. To go back to it: {back}")
 
 
+def run(command: list[str]) -> int:
+    """Run a command of this module's own making, and give its exit code."""
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - nothing in it comes from elsewhere
+
+
 def _client(region: str | None, aws_profile: str | None) -> Any:
+    region = region or os.environ.get("AWS_REGION")
     patient = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=30)
     return Session(profile=aws_profile).create_client("dynamodb", region_name=region, config=patient)
 

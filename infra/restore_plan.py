@@ -15,6 +15,9 @@ from botocore.exceptions import ClientError
 from simple_log_service.core.timestamps import parse_rfc3339
 
 VERIFIED_TAG = {"Key": "simple-log-service:restore", "Value": "verified"}
+RECOVERY_DAYS = 35
+"""How far point-in-time recovery reaches back, of a restored table too."""
+INDEX_NAME = "TimestampIndex"
 LATEST = "latest"
 _SECOND_NS = 10**9
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from infra.restore_plan import Plan, RestoreRefused, describe, own_tags
+from infra.restore_plan import INDEX_NAME, RECOVERY_DAYS, Plan, RestoreRefused, describe, own_tags
 from simple_log_service.core.limits import SECOND_NS
 from simple_log_service.stores.dynamodb.keys import (
     EXPIRES,
@@ -22,8 +22,6 @@ from simple_log_service.stores.dynamodb.keys import (
     type_slots,
 )
 
-INDEX_NAME = "TimestampIndex"
-RECOVERY_DAYS = 35
 LATE_MARGIN = timedelta(seconds=10)
 """What was received so shortly before the moment of the restore may or may not be in it."""
 _ENTRIES_LOOKED_AT_MAX = 50

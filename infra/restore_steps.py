@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from infra.restore_plan import VERIFIED_TAG, Plan, RestoreRefused, describe, own_tags, restored_from, tags_of
+from infra.restore_plan import (
+    RECOVERY_DAYS,
+    VERIFIED_TAG,
+    Plan,
+    RestoreRefused,
+    describe,
+    own_tags,
+    restored_from,
+    tags_of,
+)
 from simple_log_service.stores.dynamodb.keys import EXPIRES
 
-RECOVERY_DAYS = 35
 POLL_SECONDS = 15.0
 RESTORE_SECONDS_MAX = 6 * 3600.0
 SETTLE_SECONDS_MAX = 900.0

@@ -1,1 +1,1 @@
-"""One construct for each capability of the AWS home. Those beside each other know of each other through arguments alone."""
+"""One construct for each capability of the AWS home. They know of each other through arguments alone."""

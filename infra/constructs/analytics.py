@@ -1,7 +1,7 @@
 """Athena over Parquet: Firehose turns the consumer's records into files, Glue knows their columns, a workgroup asks.
 
-A partition is the UTC day in which Firehose took the records in, computed by Athena from a rule (partition projection): no
-crawler, nothing to add day by day. Files are copies of what was ever taken in; they expire here after a year.
+A partition is the UTC day in which Firehose took the records in. Athena computes the partitions from a rule (partition
+projection): no crawler, nothing to add day by day. Files are copies of all that was taken in, and expire after a year.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.constructs.functions import allow
+from infra.constructs.watching import Rule
 from infra.log_groups import log_group
 from infra.profiles import Profile
 from infra.removal import removal_policy
@@ -24,31 +25,41 @@ from simple_log_service.aws.firehose import COLUMNS
 
 FILES_DAYS = 365
 RESULTS_DAYS = 7
+TABLE = "logs"
 PARTITION = "day"
 BUFFER_MIB = 128
 BUFFER_SECONDS = 300
 """Files are written at whichever comes first; 64 MiB is the least that a conversion takes."""
 SCANNED_BYTES_MAX = 10 * 2**30
 """A query that would read more is cut off: at $5 per TB, this is 5 cents."""
+ASK_ACTIONS = (
+    "athena:GetQueryExecution",
+    "athena:GetQueryResults",
+    "athena:GetWorkGroup",
+    "athena:StartQueryExecution",
+    "athena:StopQueryExecution",
+)
 _PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 class Analytics(Construct):
-    """``stream_name`` is where the consumer sends; ``may`` is what its role has to allow."""
+    """``tells`` is what the consumer has to know, ``may`` what its role has to allow; ``rules`` are the alarms."""
 
     def __init__(self, scope: Construct, profile: Profile, key: kms.IKey) -> None:
         super().__init__(scope, "Analytics")
         stack = cdk.Stack.of(self)
         self.stream_name = profile.named("parquet")
-        self._stream_arn = stack.format_arn(
-            service="firehose", resource="deliverystream", resource_name=self.stream_name
-        )
-        self.may = (allow(("firehose:PutRecordBatch",), self._stream_arn),)
+        self.tells = {"FIREHOSE_NAME": self.stream_name}
+        arn = stack.format_arn(service="firehose", resource="deliverystream", resource_name=self.stream_name)
+        self.may = (allow(("firehose:PutRecordBatch",), arn),)
         self.bucket = self._bucket(profile, key)
         self.database_name = profile.prefix.replace("-", "_")
         self.table = self._table(profile)
         self._firehose(profile, key)
         self.workgroup = self._workgroup(profile, key)
+        self.rules = _rules(self.stream_name)
+        self.findings = self._findings()
+        self._analysts(profile, key)
 
     def _bucket(self, profile: Profile, key: kms.IKey) -> s3.Bucket:
         return s3.Bucket(
@@ -92,7 +103,7 @@ class Analytics(Construct):
             catalog_id=account,
             database_name=self.database_name,
             table_input=own.TableInputProperty(
-                name="logs",
+                name=TABLE,
                 table_type="EXTERNAL_TABLE",
                 partition_keys=[own.ColumnProperty(name=PARTITION, type="string")],
                 parameters={
@@ -112,7 +123,7 @@ class Analytics(Construct):
                 ),
             ),
         )
-        table.add_dependency(database)
+        table.add_resource_dependency(database)
         return table
 
     def _firehose(self, profile: Profile, key: kms.IKey) -> None:
@@ -134,9 +145,7 @@ class Analytics(Construct):
                 role_arn=role.role_arn,
                 prefix=f"records/{by_day}",
                 error_output_prefix=f"errors/!{{firehose:error-output-type}}/{by_day}",
-                buffering_hints=own.BufferingHintsProperty(
-                    size_in_m_bs=BUFFER_MIB, interval_in_seconds=BUFFER_SECONDS
-                ),
+                buffering_hints=own.BufferingHintsProperty(size_in_m_bs=BUFFER_MIB, interval_in_seconds=BUFFER_SECONDS),
                 encryption_configuration=own.EncryptionConfigurationProperty(
                     kms_encryption_config=own.KMSEncryptionConfigProperty(awskms_key_arn=key.key_arn)
                 ),
@@ -146,7 +155,7 @@ class Analytics(Construct):
                 data_format_conversion_configuration=self._conversion(role),
             ),
         )
-        stream.node.add_dependency(role, self.table)
+        stream.add_resource_dependency(self.table)
 
     def _conversion(self, role: iam.Role) -> firehose.CfnDeliveryStream.DataFormatConversionConfigurationProperty:
         own = firehose.CfnDeliveryStream
@@ -162,20 +171,22 @@ class Analytics(Construct):
                 catalog_id=cdk.Stack.of(self).account,
                 region=cdk.Stack.of(self).region,
                 database_name=self.database_name,
-                table_name="logs",
+                table_name=TABLE,
                 role_arn=role.role_arn,
                 version_id="LATEST",
             ),
         )
 
+    @property
+    def _glue_arns(self) -> list[str]:
+        """Glue asks for the whole path to a table."""
+        parts = ("catalog", f"database/{self.database_name}", f"table/{self.database_name}/{TABLE}")
+        return [cdk.Stack.of(self).format_arn(service="glue", resource=part) for part in parts]
+
     def _role(self, key: kms.IKey, group: logs.ILogGroup) -> iam.Role:
         """What Firehose does by itself: read the columns, write files under two prefixes, tell about errors."""
         stack = cdk.Stack.of(self)
         bucket_arn = self.bucket.bucket_arn
-        glue_arns = [
-            stack.format_arn(service="glue", resource=resource)
-            for resource in ("catalog", f"database/{self.database_name}", f"table/{self.database_name}/logs")
-        ]
         files = [f"{bucket_arn}/{prefix}/*" for prefix in ("records", "errors")]
         via_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.amazonaws.com"}}
         statements = [
@@ -186,7 +197,7 @@ class Analytics(Construct):
             iam.PolicyStatement(actions=["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"], resources=files),
             allow(("kms:Decrypt", "kms:GenerateDataKey"), key.key_arn, via_s3),
             iam.PolicyStatement(
-                actions=["glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"], resources=glue_arns
+                actions=["glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"], resources=self._glue_arns
             ),
             allow(("logs:PutLogEvents",), group.log_group_arn),
         ]
@@ -223,3 +234,62 @@ class Analytics(Construct):
                 ),
             ),
         )
+
+    def _findings(self) -> dict[str, str]:
+        files = self.bucket.node.default_child
+        assert isinstance(files, cdk.CfnElement)
+        bucket = f"<{cdk.Stack.of(self).get_logical_id(files)}.Arn>"
+        return {
+            f"IAM5[Resource::{bucket}/{prefix}/*]": f"Every file under {prefix}/ is meant: files have no fixed names."
+            for prefix in ("records", "errors", "results")
+        } | {"S1": "Files are read through Athena, which CloudTrail records; a trail may record each object."}
+
+    def _analysts(self, profile: Profile, key: kms.IKey) -> iam.ManagedPolicy:
+        """Who may ask: in this workgroup, of this table, with temporary credentials."""
+        stack, bucket_arn = cdk.Stack.of(self), self.bucket.bucket_arn
+        temporary = {"Null": {"aws:TokenIssueTime": "false"}}
+
+        def may(actions: tuple[str, ...], *arns: str, **conditions: object) -> iam.PolicyStatement:
+            return iam.PolicyStatement(
+                actions=list(actions), resources=list(arns), conditions={**temporary, **conditions}
+            )
+
+        workgroup_arn = stack.format_arn(service="athena", resource="workgroup", resource_name=profile.prefix)
+        via_s3 = {"kms:ViaService": f"s3.{stack.region}.amazonaws.com"}
+        return iam.ManagedPolicy(
+            self,
+            "Analysts",
+            managed_policy_name=profile.named("analytics"),
+            description="May ask Athena about the records, with temporary credentials.",
+            statements=[
+                may(ASK_ACTIONS, workgroup_arn),
+                may(("glue:GetDatabase", "glue:GetPartitions", "glue:GetTable"), *self._glue_arns),
+                may(("s3:GetBucketLocation", "s3:ListBucket"), bucket_arn),
+                may(("s3:GetObject",), f"{bucket_arn}/records/*", f"{bucket_arn}/results/*"),
+                may(("s3:AbortMultipartUpload", "s3:PutObject"), f"{bucket_arn}/results/*"),
+                may(("kms:Decrypt", "kms:GenerateDataKey"), key.key_arn, StringEquals=via_s3),
+            ],
+        )
+
+
+def _rules(stream_name: str) -> tuple[Rule, ...]:
+    stream = {"DeliveryStreamName": stream_name}
+    return (
+        Rule(
+            "files-late",
+            "AWS/Firehose",
+            "DeliveryToS3.DataFreshness",
+            stream,
+            1800,
+            "Firehose has held records for half an hour: see its log.",
+        ),
+        Rule(
+            "files-unconverted",
+            "AWS/Firehose",
+            "FailedConversion.Records",
+            stream,
+            0,
+            "Firehose could not make Parquet of some records: they are under errors/ in the bucket.",
+            statistic="Sum",
+        ),
+    )

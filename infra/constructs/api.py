@@ -1,8 +1,8 @@
 """The REST API: the routes of ``api.routes``, checked by IAM, answered by the two functions.
 
-Bodies pass as bytes (``binaryMediaTypes`` ``*/*``): as text they would grow past Lambda's 6 MB. What the gateway answers
-by itself, preflights and /health, must then be turned into text first, or it is a 500. Error answers get headers and
-keep their bodies: a body template of ours would rename ``Message``.
+Bodies pass as bytes (``binaryMediaTypes`` ``*/*``): as text they would grow past Lambda's 6 MB. What the gateway
+answers by itself, preflights and /health, must then be turned into text first, or it is a 500. Error answers get
+headers and keep their bodies: a body template of ours would rename ``Message``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs.functions import Functions
@@ -36,6 +35,7 @@ _CONTEXT_LOGGED = {
     "resource": "resourcePath",
     "status": "status",
     "error_type": "error.responseType",
+    "tls": "tlsVersion",
     "response_bytes": "responseLength",
     "answer_ms": "responseLatency",
     "function_ms": "integrationLatency",
@@ -58,8 +58,10 @@ class Api(Construct):
             binary_media_types=["*/*"],
             cloud_watch_role=False,
             deploy_options=self._stage_options(profile, key),
-            endpoint_export_name=None,
         )
+        self.endpoint = self.rest.url.rstrip("/")
+        # The L2 construct says its endpoint by an output with a made-up name; the stack says it by its own.
+        self.rest.node.try_remove_child("Endpoint")
         _resource_of(self.rest).security_policy = "TLS_1_2"
         self._log_executions(profile, key)
         validator = self.rest.add_request_validator(
@@ -128,7 +130,9 @@ class Api(Construct):
         headers = {name: f"'{value}'" for name, value in COMMON_HEADERS}
         for response_type in (apigateway.ResponseType.DEFAULT_4_XX, apigateway.ResponseType.DEFAULT_5_XX):
             self._error_headers(response_type, headers)
-        self._error_headers(apigateway.ResponseType.THROTTLED, headers | {"Retry-After": f"'{THROTTLED_RETRY_SECONDS}'"})
+        self._error_headers(
+            apigateway.ResponseType.THROTTLED, headers | {"Retry-After": f"'{THROTTLED_RETRY_SECONDS}'"}
+        )
 
     def _error_headers(self, response_type: apigateway.ResponseType, headers: Mapping[str, str]) -> None:
         self.rest.add_gateway_response(response_type.response_type, type=response_type, response_headers=headers)

@@ -6,6 +6,8 @@ one, each held to this environment's own resources.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -17,6 +19,8 @@ from infra.removal import removal_policy
 ROTATION_DAYS = 365
 LOGS_ACTIONS = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*")
 """What CloudWatch Logs asks for (Amazon CloudWatch Logs User Guide, "Encrypt log data using AWS KMS")."""
+ALARMS_TOPIC = "alarms"
+AUDIT_TRAIL = "audit"
 PUBLISH_ACTIONS = ("kms:Decrypt", "kms:GenerateDataKey*")
 """What a service needs that publishes to an encrypted topic (Amazon SNS Developer Guide, "Key management")."""
 
@@ -37,7 +41,7 @@ class EncryptionKey(Construct):
             removal_policy=removal_policy(profile),
         )
         self._allow_log_groups(profile)
-        self._allow_publishers()
+        self._allow_publishers(profile)
         self._allow_trail(profile)
 
     def _allow_log_groups(self, profile: Profile) -> None:
@@ -56,18 +60,20 @@ class EncryptionKey(Construct):
             },
         )
 
-    def _allow_publishers(self) -> None:
-        own_account = {"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}}
+    def _allow_publishers(self, profile: Profile) -> None:
+        """SNS tells the key which topic it seals for, whoever publishes (SNS Developer Guide, "Key management")."""
+        topic = cdk.Stack.of(self).format_arn(service="sns", resource=profile.named(ALARMS_TOPIC))
+        own_topic = {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}}
         for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com"):
-            self._allow(service, PUBLISH_ACTIONS, own_account)
+            self._allow(service, PUBLISH_ACTIONS, own_topic)
 
     def _allow_trail(self, profile: Profile) -> None:
         stack = cdk.Stack.of(self)
-        trail_arn = stack.format_arn(service="cloudtrail", resource="trail", resource_name=profile.named("audit"))
+        trail_arn = stack.format_arn(service="cloudtrail", resource="trail", resource_name=profile.named(AUDIT_TRAIL))
         own_trail = {"StringEquals": {"aws:SourceArn": trail_arn}}
         self._allow("cloudtrail.amazonaws.com", ("kms:DescribeKey", "kms:GenerateDataKey*"), own_trail)
 
-    def _allow(self, service: str, actions: tuple[str, ...], conditions: dict[str, object]) -> None:
+    def _allow(self, service: str, actions: tuple[str, ...], conditions: Mapping[str, object]) -> None:
         self.key.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal(service)],

@@ -24,13 +24,14 @@ from infra.profiles import Profile
 MEMORY_MIB = 256
 TIMEOUT_SECONDS = 30
 INGEST_ACTIONS = (
+    "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
     "dynamodb:GetItem",
-    "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 )
-READ_ACTIONS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+"""Reading, too: whoever finds a caller's id taken looks whether the record that holds it is there."""
+READ_ACTIONS = ("dynamodb:BatchGetItem", "dynamodb:Query")
 KEY_READ_ACTIONS = ("kms:Decrypt", "kms:DescribeKey")
 KEY_WRITE_ACTIONS = (
     *KEY_READ_ACTIONS,
@@ -39,7 +40,7 @@ KEY_WRITE_ACTIONS = (
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 )
-"""What DynamoDB does with the key on behalf of who reads, and of who writes (its Developer Guide, "Encryption at rest")."""
+"""What DynamoDB does with the key for who reads, and for who writes (its Developer Guide, "Encryption at rest")."""
 
 
 class Functions(Construct):

@@ -17,9 +17,9 @@ from aws_cdk import aws_opensearchservice as opensearch
 from constructs import Construct
 
 from infra.constructs.functions import allow
+from infra.constructs.watching import UNDER, Rule
 from infra.log_groups import log_group
 from infra.profiles import Profile
-from infra.removal import removal_policy
 from simple_log_service.aws.search_documents import INDEX_PREFIX
 from simple_log_service.aws.search_index import BULK_PATH, EXPIRY_PATH, TEMPLATE_PATH
 
@@ -28,6 +28,16 @@ ENGINE = "OpenSearch_2.19"
 TLS_POLICY = "Policy-Min-TLS-1-2-PFS-2023-10"
 LOGS = {"ES_APPLICATION_LOGS": "errors", "INDEX_SLOW_LOGS": "slow-indexing", "SEARCH_SLOW_LOGS": "slow-searches"}
 """What the domain writes to CloudWatch, and the ends of the groups' names."""
+
+
+SEARCHES = ("_search", "_count")
+"""What readers may ask of an index."""
+FINDINGS = {
+    "OS1": "In a VPC the consumer would need a NAT gateway or endpoints of five services; IAM checks each request.",
+    "OS3": "Lambda and people have no fixed addresses; the domain's policy names the account, IAM its principals.",
+    "OS4": "Three dedicated masters cost more than the rest; the domain holds copies of the table's records alone.",
+    "OS7": "prod has two nodes in two zones; dev has one node.",
+}
 
 
 class Size(NamedTuple):
@@ -45,8 +55,12 @@ SIZES: Mapping[str, Size] = {
 """By environment. Two nodes stand in two zones, each with a copy of everything."""
 
 
+FREE_SHARE_MIN = 0.2
+"""Of a node's volume: the service keeps a part for itself, and takes nothing in below another."""
+
+
 class Search(Construct):
-    """``url`` is where the consumer sends; ``may`` is what its role has to allow."""
+    """``tells`` is what the consumer has to know, ``may`` what its role has to allow; ``rules`` are the alarms."""
 
     def __init__(self, scope: Construct, profile: Profile, key: kms.IKey) -> None:
         super().__init__(scope, "Search")
@@ -59,7 +73,9 @@ class Search(Construct):
             ),
         )
         self.domain = self._domain(profile, key, self._log_groups(profile, key))
-        self.url = f"https://{self.domain.attr_domain_endpoint}"
+        self.tells = {"SEARCH_URL": f"https://{self.domain.attr_domain_endpoint}"}
+        self.rules = self._rules(SIZES[profile.environment])
+        self.findings = self._findings()
         self.readers = iam.ManagedPolicy(
             self,
             "Readers",
@@ -68,15 +84,13 @@ class Search(Construct):
             statements=[
                 iam.PolicyStatement(
                     actions=["es:ESHttpGet", "es:ESHttpPost"],
-                    resources=[f"{self.arn}/{INDEX_PREFIX}*/{verb}" for verb in ("_search", "_count")],
+                    resources=[f"{self.arn}/{INDEX_PREFIX}*/{verb}" for verb in SEARCHES],
                     conditions={"Null": {"aws:TokenIssueTime": "false"}},
                 )
             ],
         )
 
-    def _domain(
-        self, profile: Profile, key: kms.IKey, groups: Mapping[str, logs.ILogGroup]
-    ) -> opensearch.CfnDomain:
+    def _domain(self, profile: Profile, key: kms.IKey, groups: Mapping[str, logs.ILogGroup]) -> opensearch.CfnDomain:
         size = SIZES[profile.environment]
         own = opensearch.CfnDomain
         domain = own(
@@ -102,13 +116,12 @@ class Search(Construct):
             software_update_options=own.SoftwareUpdateOptionsProperty(auto_software_update_enabled=True),
             off_peak_window_options=own.OffPeakWindowOptionsProperty(enabled=True),
             log_publishing_options={
-                kind: own.LogPublishingOptionProperty(
-                    enabled=True, cloud_watch_logs_log_group_arn=group.log_group_arn
-                )
+                kind: own.LogPublishingOptionProperty(enabled=True, cloud_watch_logs_log_group_arn=group.log_group_arn)
                 for kind, group in groups.items()
             },
         )
-        domain.apply_removal_policy(removal_policy(profile))
+        # In prod, too: one that stayed behind would cost as much as before, and hold its name.
+        domain.apply_removal_policy(cdk.RemovalPolicy.DESTROY)
         domain.node.add_dependency(self._log_policy(profile, groups))
         return domain
 
@@ -146,3 +159,40 @@ class Search(Construct):
             policy_name=profile.named("search-logs"),
             policy_document=cdk.Stack.of(self).to_json_string(document.to_json()),
         )
+
+    def _rules(self, size: Size) -> tuple[Rule, ...]:
+        domain = {"DomainName": self.name, "ClientId": cdk.Stack.of(self).account}
+        return (
+            Rule(
+                "search-red",
+                "AWS/ES",
+                "ClusterStatus.red",
+                domain,
+                0,
+                "An index of the domain is lost, its records are not: they are in the table.",
+            ),
+            Rule(
+                "search-blocked",
+                "AWS/ES",
+                "ClusterIndexWritesBlocked",
+                domain,
+                0,
+                "The domain takes nothing in: it is out of memory or of room.",
+            ),
+            Rule(
+                "search-full",
+                "AWS/ES",
+                "FreeStorageSpace",
+                domain,
+                size.volume_gib * 1024 * FREE_SHARE_MIN,
+                "A volume of the domain fills up: choose larger ones.",
+                statistic="Minimum",
+                comparison=UNDER,
+            ),
+        )
+
+    def _findings(self) -> dict[str, str]:
+        domain = f"arn:<AWS::Partition>:es:<AWS::Region>:<AWS::AccountId>:domain/{self.name}"
+        return {
+            f"IAM5[Resource::{domain}/{INDEX_PREFIX}*/{verb}]": "There is an index for each day." for verb in SEARCHES
+        } | FINDINGS

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
@@ -20,9 +19,9 @@ from constructs import Construct
 
 from infra.constructs.functions import allow, log_function
 from infra.constructs.table import LogTable
+from infra.constructs.watching import Rule
 from infra.package import Package
 from infra.profiles import Profile
-from infra.removal import removal_policy
 from simple_log_service.core.limits import KIB, MIB
 
 RETENTION_HOURS = 24
@@ -61,6 +60,11 @@ def shard_count(profile: Profile) -> int:
 class TableStream(Construct):
     """``name`` and ``arn`` are the stream's."""
 
+    findings: Mapping[str, str] = {
+        "KDS3": "Everything at rest is under the one customer-managed key; its requests cost cents."
+    }
+    rules: Sequence[Rule] = ()
+
     def __init__(self, scope: Construct, profile: Profile, key: kms.IKey) -> None:
         super().__init__(scope, "Stream")
         self.name = profile.named("changes")
@@ -74,13 +78,6 @@ class TableStream(Construct):
             stream_mode_details=kinesis.CfnStream.StreamModeDetailsProperty(stream_mode="PROVISIONED"),
             stream_encryption=kinesis.CfnStream.StreamEncryptionProperty(encryption_type="KMS", key_id=key.key_arn),
         )
-        self.resource.apply_removal_policy(removal_policy(profile))
-
-    def take_changes_of(self, table: dynamodb.CfnTable) -> None:
-        """Have DynamoDB send the table's changes here."""
-        table.kinesis_stream_specification = dynamodb.CfnTable.KinesisStreamSpecificationProperty(
-            stream_arn=self.resource.attr_arn, approximate_creation_date_time_precision="MICROSECOND"
-        )
 
 
 class Consumer(Construct):
@@ -88,6 +85,12 @@ class Consumer(Construct):
 
     ``may`` are the statements that its sinks need, ``tells`` the environment that names them.
     """
+
+    findings: Mapping[str, str] = {
+        "IAM5[Resource::*]": "X-Ray's PutTraceSegments and PutTelemetryRecords know no resources to name.",
+        "L1": "Python 3.11 is what was asked for, supported until 2027-06-30; python_version chooses a newer one.",
+        "SQS3": "This queue is the dead-letter queue: an alarm tells of each message in it, and nothing reads it.",
+    }
 
     def __init__(
         self,
@@ -111,7 +114,7 @@ class Consumer(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
-            removal_policy=removal_policy(profile),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         queue_arn = stack.format_arn(service="sqs", resource=profile.named("dead-letters"))
         through = {
@@ -137,6 +140,7 @@ class Consumer(Construct):
             self.function.add_environment(f"SIMPLE_LOG_SERVICE_{name}", value)
         self._size()
         self._map(stream)
+        self.rules = _rules(self.function.function_name, self.queue.queue_name)
 
     def _size(self) -> None:
         function = self.function.node.default_child
@@ -165,3 +169,34 @@ class Consumer(Construct):
                 on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=self.queue.queue_arn)
             ),
         )
+
+
+def _rules(function_name: str, queue_name: str) -> tuple[Rule, ...]:
+    function = {"FunctionName": function_name}
+    return (
+        Rule(
+            "dead-letters",
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            {"QueueName": queue_name},
+            0,
+            "Something did not get into search or files: the queue's messages say which records, and why.",
+        ),
+        Rule(
+            "consumer-behind",
+            "AWS/Lambda",
+            "IteratorAge",
+            function,
+            15 * 60 * 1000,
+            "The consumer is a quarter of an hour behind: see its log, then the domain and the Firehose stream.",
+        ),
+        Rule(
+            "consumer-errors",
+            "AWS/Lambda",
+            "Errors",
+            function,
+            5,
+            "The consumer failed as a whole more than five times in five minutes: see its log.",
+            statistic="Sum",
+        ),
+    )

@@ -15,7 +15,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.profiles import Profile
+from infra.profiles import Profile, Refused
 from infra.removal import removal_policy
 
 INDEX_NAME = "TimestampIndex"
@@ -31,23 +31,37 @@ class LogTable(Construct):
     def __init__(self, scope: Construct, profile: Profile, key: kms.IKey) -> None:
         super().__init__(scope, "Table")
         self._profile = profile
+        self._key = key
+        self._replicas: list[cdk.IResolvable | Global.ReplicaSpecificationProperty] = [
+            self._replica(cdk.Stack.of(self).region, key.key_arn)
+        ]
         self.name = profile.restored_table or profile.named("logs")
         self.arn = cdk.Stack.of(self).format_arn(service="dynamodb", resource="table", resource_name=self.name)
         self.index_arn = f"{self.arn}/index/{INDEX_NAME}"
-        self.resource = None if profile.restored_table else self._table(key)
+        self.resource = None if profile.restored_table else self._table()
         if self.resource is None:
             self._scale_restored()
 
     def add_replica(self, region: str, key_arn: str) -> None:
-        """Keep a copy in another region, under a key of that region; ``ValueError`` for a restored table."""
-        if self.resource is None:
-            raise ValueError("a restored table gets its replicas by DynamoDB's own UpdateTable")
-        assert isinstance(self.resource.replicas, list)
-        self.resource.replicas = [*self.resource.replicas, self._replica(region, key_arn)]
+        """Keep a copy in another region, under a key of that region. ``Refused`` for a restored table."""
+        table = self._own("replicas")
+        self._replicas.append(self._replica(region, key_arn))
+        table.replicas = self._replicas
         # Replication reads the table's stream (Developer Guide, "Global tables: How it works").
-        self.resource.stream_specification = Global.StreamSpecificationProperty(stream_view_type="NEW_AND_OLD_IMAGES")
+        table.stream_specification = Global.StreamSpecificationProperty(stream_view_type="NEW_AND_OLD_IMAGES")
 
-    def _table(self, key: kms.IKey) -> Global:
+    def send_changes_to(self, stream_arn: str) -> None:
+        """Have DynamoDB send every change to a Kinesis stream. ``Refused`` for a restored table."""
+        table = self._own("a stream")
+        self._replicas[0] = self._replica(cdk.Stack.of(self).region, self._key.key_arn, stream_arn)
+        table.replicas = self._replicas
+
+    def _own(self, part: str) -> Global:
+        if self.resource is None:
+            raise Refused(f"{self.name} was restored: CloudFormation cannot give it {part}, DynamoDB's own API can.")
+        return self.resource
+
+    def _table(self) -> Global:
         index = Global.GlobalSecondaryIndexProperty(
             index_name=INDEX_NAME,
             key_schema=_key_schema("log_type"),
@@ -69,12 +83,12 @@ class LogTable(Construct):
             write_provisioned_throughput_settings=self._write_settings(),
             sse_specification=Global.SSESpecificationProperty(sse_enabled=True, sse_type="KMS"),
             time_to_live_specification=Global.TimeToLiveSpecificationProperty(attribute_name="expires", enabled=True),
-            replicas=[self._replica(cdk.Stack.of(self).region, key.key_arn)],
+            replicas=self._replicas,
         )
         table.apply_removal_policy(removal_policy(self._profile))
         return table
 
-    def _replica(self, region: str, key_arn: str) -> Global.ReplicaSpecificationProperty:
+    def _replica(self, region: str, key_arn: str, stream_arn: str | None = None) -> Global.ReplicaSpecificationProperty:
         """The table in one region: its own one, too, is a replica in CloudFormation's terms."""
         index = Global.ReplicaGlobalSecondaryIndexSpecificationProperty(
             index_name=INDEX_NAME, read_provisioned_throughput_settings=self._read_settings()
@@ -88,6 +102,8 @@ class LogTable(Construct):
                 point_in_time_recovery_enabled=True, recovery_period_in_days=RECOVERY_DAYS
             ),
             deletion_protection_enabled=self._profile.deletion_protection,
+            tags=[cdk.CfnTag(key=key, value=value) for key, value in self._profile.tags.items()],
+            kinesis_stream_specification=None if stream_arn is None else _kinesis(stream_arn),
         )
 
     def _write_settings(self) -> Global.WriteProvisionedThroughputSettingsProperty:
@@ -127,6 +143,12 @@ _UTILIZATION = {
     "Read": scaling.PredefinedMetric.DYNAMODB_READ_CAPACITY_UTILIZATION,
     "Write": scaling.PredefinedMetric.DYNAMODB_WRITE_CAPACITY_UTILIZATION,
 }
+
+
+def _kinesis(stream_arn: str) -> Global.KinesisStreamSpecificationProperty:
+    return Global.KinesisStreamSpecificationProperty(
+        stream_arn=stream_arn, approximate_creation_date_time_precision="MICROSECOND"
+    )
 
 
 def _attribute(name: str, kind: Literal["S", "N"]) -> Global.AttributeDefinitionProperty:

@@ -86,6 +86,8 @@ def _outcome_of(check: Check[Scene], scene: Scene) -> tuple[Outcome, str]:
         return Outcome.NOT_HELD, str(error)
     except (OSError, HTTPException, BotoCoreError) as error:
         return Outcome.NOT_HELD, f"no answer: {type(error).__name__}: {error}"
+    except (LookupError, TypeError, ValueError) as error:
+        return Outcome.NOT_HELD, f"an answer of another form: {type(error).__name__}: {error}"
 
 
 def expect(holds: object, seen: object) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from simple_log_service.api.policy import INGEST, READ
+from simple_log_service.api.policy import ADMIN, INGEST, READ
 from simple_log_service.api.signer import Credentials, sign_headers
-from support.deployment import ACCOUNT, REGION, Deployment
+from support.api_template import ACCOUNT, REGION, Deployment
 from support.gateway import BODY_BYTES_MAX, Gateway, local_gateway
 from support.raw_http import Answer, RawClient, connected
 
@@ -164,7 +164,7 @@ def ask(gateway: Gateway, method: str, target: str, *rest: Any, credentials: Cre
 
 @pytest.fixture
 def anyone(gateway: Gateway) -> Credentials:
-    return gateway.key({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+    return gateway.key(ADMIN)
 
 
 def refusal(answer: Answer) -> tuple[int, str, Any]:
@@ -196,7 +196,7 @@ def test_the_function_gets_a_rest_apis_proxy_event(gateway: Gateway, anyone: Cre
     assert event["queryStringParameters"] == {"a": "b c d+e", "empty": ""}
     assert event["headers"]["X-Twice"] == "one"
     assert event["multiValueHeaders"]["Content-Type"] == ["application/json"]
-    assert (event["pathParameters"], context["stage"], context["path"]) == (None, "dev", "/dev/logs")
+    assert (event["pathParameters"], context["stage"], context["path"]) == (None, "dev", "/logs")
     assert context["requestId"] == answer.headers["x-amzn-requestid"]
     identity = context["identity"]
     assert identity["accessKey"] == anyone.access_key_id
@@ -205,10 +205,19 @@ def test_the_function_gets_a_rest_apis_proxy_event(gateway: Gateway, anyone: Cre
     assert (role_id[:4], session, identity["accountId"]) == ("AROA", anyone.access_key_id, ACCOUNT)
 
 
+def test_under_its_stage_the_signature_covers_the_stage_and_the_path_is_without(
+    gateway: Gateway, anyone: Credentials
+) -> None:
+    event = json.loads(ask(gateway, "GET", "/dev/logs/recent?a=b", credentials=anyone).body)
+    assert (event["path"], event["requestContext"]["path"]) == ("/logs/recent", "/dev/logs/recent")
+    assert event["resource"] == "/logs/recent"
+    assert gateway.stage_url == f"{gateway.url}/dev"
+
+
 def test_a_path_names_its_parameter_and_an_empty_body_is_none(gateway: Gateway, anyone: Credentials) -> None:
     event = json.loads(ask(gateway, "GET", "/services/a%20b/logs", credentials=anyone).body)
     assert (event["resource"], event["path"]) == ("/services/{service_name}/logs", "/services/a%20b/logs")
-    assert event["pathParameters"] == {"service_name": "a b"}
+    assert event["pathParameters"] == {"service_name": "a%20b"}
     assert (event["body"], event["isBase64Encoded"]) == (None, False)
     assert event["multiValueQueryStringParameters"] is None
 
@@ -250,7 +259,7 @@ def test_the_policy_decides_and_its_denial_names_caller_and_resource(gateway: Ga
     assert ask(gateway, "POST", "/logs", b"{}", credentials=writer).status == 200
     status, error_type, body = refusal(ask(gateway, "GET", "/logs/recent", credentials=writer))
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/writer/{writer.access_key_id}"
-    resource_arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:localgate/dev/GET/logs/recent"
+    resource_arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:Api/dev/GET/logs/recent"
     message = f"User: {arn} is not authorized to perform: execute-api:Invoke on resource: {resource_arn}"
     assert (status, error_type, body) == (403, "AccessDeniedException", {"Message": message})
 
@@ -317,5 +326,7 @@ def test_a_mock_that_cannot_read_its_request_fails_under_binary_media_types() ->
 def test_without_binary_media_types_bodies_go_as_text() -> None:
     text_only = {"Type": "AWS::ApiGateway::RestApi", "Properties": {}}
     with local_gateway(Deployment.of(template(Api=text_only)), {}) as gateway:
-        event = json.loads(ask(gateway, "POST", "/logs", b"\xff{}", credentials=gateway.key(INGEST)).body)
+        event = json.loads(
+            ask(gateway, "POST", "/logs", b"\xff{}", credentials=gateway.key(INGEST, name="writer")).body
+        )
     assert (event["body"], event["isBase64Encoded"]) == ("\ufffd{}", False)

@@ -5,24 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import zstandard
 
 from contract.http_caller import NDJSON, expanded_ids, refusal, said
-from contract.http_home import Home, fresh_name, record, running_home
+from contract.http_home import AnyHome, fresh_name, record
 from simple_log_service.core import limits, validation
 from simple_log_service.core.ids import log_id_after
 
 pytestmark = pytest.mark.xdist_group("http receipts")
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with running_home() as running:
-        yield running
 
 
 @pytest.fixture
@@ -37,7 +31,7 @@ def as_lines(records: list[Any]) -> bytes:
 # --- Forms of a body. ---
 
 
-def test_one_record_gets_the_short_receipt_and_is_in_the_next_read(home: Home, service: str) -> None:
+def test_one_record_gets_the_short_receipt_and_is_in_the_next_read(home: AnyHome, service: str) -> None:
     answer = home.admin.post(record(service))
     assert answer.status == 201
     receipt = said(answer)
@@ -64,7 +58,7 @@ Form = Callable[[list[Any]], tuple[bytes, list[tuple[str, str]]]]
 
 
 @pytest.mark.parametrize("form", BATCHES)
-def test_a_batch_gets_a_receipt_that_counts_and_names_its_ids(home: Home, service: str, form: Form) -> None:
+def test_a_batch_gets_a_receipt_that_counts_and_names_its_ids(home: AnyHome, service: str, form: Form) -> None:
     body, headers = form([record(service, message=str(number)) for number in range(3)])
     answer = home.admin.post(body, *headers)
     assert answer.status == 201
@@ -76,7 +70,7 @@ def test_a_batch_gets_a_receipt_that_counts_and_names_its_ids(home: Home, servic
 
 
 @pytest.mark.parametrize("form", BATCHES)
-def test_a_batch_of_one_is_still_a_batch(home: Home, service: str, form: Form) -> None:
+def test_a_batch_of_one_is_still_a_batch(home: AnyHome, service: str, form: Form) -> None:
     body, headers = form([record(service)])
     assert said(home.admin.post(body, *headers))["accepted"] == 1
 
@@ -84,13 +78,13 @@ def test_a_batch_of_one_is_still_a_batch(home: Home, service: str, form: Form) -
 @pytest.mark.parametrize(
     "content_type", ["application/x-ndjson", "application/ndjson; charset=utf-8", "APPLICATION/JSONL"]
 )
-def test_ndjson_goes_by_several_names(home: Home, service: str, content_type: str) -> None:
+def test_ndjson_goes_by_several_names(home: AnyHome, service: str, content_type: str) -> None:
     body = b"\n" + as_lines([record(service)]) + b"\r\n \n" + as_lines([record(service)]).rstrip()
     assert said(home.admin.post(body, ("Content-Type", content_type)))["accepted"] == 2
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
-def test_any_other_content_type_is_read_as_json(home: Home, service: str, content_type: str) -> None:
+def test_any_other_content_type_is_read_as_json(home: AnyHome, service: str, content_type: str) -> None:
     body = json.dumps(record(service)).encode()
     assert home.admin.post(body, ("Content-Type", content_type)).status == 201
 
@@ -107,7 +101,7 @@ def test_any_other_content_type_is_read_as_json(home: Home, service: str, conten
 )
 @pytest.mark.parametrize("records", [1, 2_000])
 def test_a_packed_body_is_unpacked(
-    home: Home, service: str, encoding: str, pack: Callable[[bytes], bytes], records: int
+    home: AnyHome, service: str, encoding: str, pack: Callable[[bytes], bytes], records: int
 ) -> None:
     body = pack(as_lines([record(service, message=f"{number}" * 20) for number in range(records)]))
     answer = home.admin.post(body, NDJSON, ("Content-Encoding", encoding))
@@ -115,7 +109,7 @@ def test_a_packed_body_is_unpacked(
     assert len(home.admin.logs(service_name=service, limit=limits.PAGE_RECORDS_MAX)) == records
 
 
-def test_as_many_records_as_a_request_may_hold_get_rising_ids(home: Home, service: str) -> None:
+def test_as_many_records_as_a_request_may_hold_get_rising_ids(home: AnyHome, service: str) -> None:
     answer = home.admin.post([record(service, message="")] * limits.REQUEST_RECORDS_MAX)
     ids = expanded_ids(said(answer))
     assert list(ids) == list(range(limits.REQUEST_RECORDS_MAX))
@@ -134,7 +128,7 @@ def test_the_documents_example_of_an_expanded_id_is_right() -> None:
 
 
 @pytest.mark.parametrize("form", BATCHES)
-def test_bad_records_are_named_and_block_none_of_the_good_ones(home: Home, service: str, form: Form) -> None:
+def test_bad_records_are_named_and_block_none_of_the_good_ones(home: AnyHome, service: str, form: Form) -> None:
     now = time.time()
     bad = {
         1: (validation.MISSING_FIELD, {"service_name": service, "log_type": "a"}),
@@ -157,7 +151,7 @@ def test_bad_records_are_named_and_block_none_of_the_good_ones(home: Home, servi
     assert stored.keys() == {"0", "4", "8"}
 
 
-def test_a_line_that_is_not_json_is_rejected_alone(home: Home, service: str) -> None:
+def test_a_line_that_is_not_json_is_rejected_alone(home: AnyHome, service: str) -> None:
     good = as_lines([record(service)])
     receipt = said(home.admin.post(good + b'{"service_name": \n' + b"nonsense\n" + good, NDJSON))
     assert receipt["accepted"] == 2
@@ -168,7 +162,9 @@ def test_a_line_that_is_not_json_is_rejected_alone(home: Home, service: str) -> 
 
 
 @pytest.mark.parametrize("form", BATCHES)
-def test_where_every_record_is_rejected_the_same_receipt_comes_with_400(home: Home, service: str, form: Form) -> None:
+def test_where_every_record_is_rejected_the_same_receipt_comes_with_400(
+    home: AnyHome, service: str, form: Form
+) -> None:
     body, headers = form([record(service, level="loud"), {"message": 1}])
     answer = home.admin.post(body, *headers)
     assert answer.status == 400
@@ -178,7 +174,7 @@ def test_where_every_record_is_rejected_the_same_receipt_comes_with_400(home: Ho
     assert home.admin.logs(service_name=service) == []
 
 
-def test_one_bad_record_sent_alone_gets_the_counting_receipt_with_400(home: Home, service: str) -> None:
+def test_one_bad_record_sent_alone_gets_the_counting_receipt_with_400(home: AnyHome, service: str) -> None:
     answer = home.admin.post(record(service, log_type=""))
     assert answer.status == 400
     (rejected,) = said(answer)["rejected"]
@@ -203,6 +199,6 @@ def test_one_bad_record_sent_alone_gets_the_counting_receipt_with_400(home: Home
     ids=["empty array", "empty wrapper", "empty lines", "not only logs", "no array", "a string", "one too many"],
 )
 def test_a_body_that_is_no_batch_is_refused_whole(
-    home: Home, body: bytes, headers: list[tuple[str, str]], message: str
+    home: AnyHome, body: bytes, headers: list[tuple[str, str]], message: str
 ) -> None:
     assert refusal(home.admin.post(body, *headers)) == (400, "BadRequestException", {"message": message})

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 
 from contract.http_caller import NDJSON, refusal, said
-from contract.http_home import Home, fresh_name, record, running_home
+from contract.http_home import AnyHome, fresh_name, record
 from simple_log_service.core.limits import IDEMPOTENCY_KEY_CHARS_MAX
 
 pytestmark = pytest.mark.xdist_group("http retries")
@@ -21,12 +20,6 @@ MISMATCH = (
     "IdempotentParameterMismatchException",
     {"message": "This Idempotency-Key was used before, with another request."},
 )
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with running_home() as running:
-        yield running
 
 
 @pytest.fixture
@@ -44,7 +37,7 @@ Header = tuple[str, str]
 
 @pytest.mark.parametrize("size", [None, 1, 500])
 def test_a_repeat_gets_the_first_receipt_and_stores_nothing(
-    home: Home, service: str, key: Header, size: int | None
+    home: AnyHome, service: str, key: Header, size: int | None
 ) -> None:
     sent = record(service) if size is None else [record(service)] * size
     first, *repeats = [home.admin.post(sent, key) for _ in range(3)]
@@ -53,7 +46,9 @@ def test_a_repeat_gets_the_first_receipt_and_stores_nothing(
     assert len(home.admin.logs(service_name=service)) == (size or 1)
 
 
-def test_the_first_receipt_comes_back_with_its_rejections_and_duplicates(home: Home, service: str, key: Header) -> None:
+def test_the_first_receipt_comes_back_with_its_rejections_and_duplicates(
+    home: AnyHome, service: str, key: Header
+) -> None:
     sent = [record(service, log_id="a"), record(service, log_id="a"), record(service, level="x"), record(service)]
     first, again = home.admin.post(sent, key), home.admin.post(sent, key)
     assert (first.status, first.body) == (again.status, again.body)
@@ -61,13 +56,13 @@ def test_the_first_receipt_comes_back_with_its_rejections_and_duplicates(home: H
     assert (receipt["accepted"], receipt["duplicates"], len(receipt["rejected"])) == (3, 1, 1)
 
 
-def test_without_a_key_a_repeat_is_stored_again(home: Home, service: str) -> None:
+def test_without_a_key_a_repeat_is_stored_again(home: AnyHome, service: str) -> None:
     for _ in range(2):
         assert home.admin.post(record(service)).status == 201
     assert len(home.admin.logs(service_name=service)) == 2
 
 
-def test_another_request_under_the_same_key_is_refused(home: Home, service: str, key: Header) -> None:
+def test_another_request_under_the_same_key_is_refused(home: AnyHome, service: str, key: Header) -> None:
     body = json.dumps(record(service)).encode()
     assert home.admin.post(body, key).status == 201
     others = {
@@ -80,42 +75,42 @@ def test_another_request_under_the_same_key_is_refused(home: Home, service: str,
     assert len(home.admin.logs(service_name=service)) == 1
 
 
-def test_a_key_is_its_callers_own(home: Home, service: str, key: Header) -> None:
+def test_a_key_is_its_callers_own(home: AnyHome, service: str, key: Header) -> None:
     other = home.caller(home.key(name="somebody-else"))
     assert home.admin.post(record(service), key).status == 201
     assert other.post(record(service, message="mine"), key).status == 201
     assert len(home.admin.logs(service_name=service)) == 2
 
 
-def test_renewed_temporary_credentials_are_the_same_caller(home: Home, service: str, key: Header) -> None:
+def test_renewed_temporary_credentials_are_the_same_caller(home: AnyHome, service: str, key: Header) -> None:
     callers = [home.caller(home.key(expires_in_seconds=60, name="role")) for _ in range(2)]
     first, again = [caller.post(record(service), key) for caller in callers]
     assert first.body == again.body
     assert len(home.admin.logs(service_name=service)) == 1
 
 
-def test_a_request_of_which_nothing_was_stored_leaves_no_trace(home: Home, service: str, key: Header) -> None:
+def test_a_request_of_which_nothing_was_stored_leaves_no_trace(home: AnyHome, service: str, key: Header) -> None:
     assert home.admin.post(record(service, level="x"), key).status == 400
     assert home.admin.post(b"nonsense", key).status == 400
     assert home.admin.post(record(service), key).status == 201
 
 
 @pytest.mark.parametrize("length", [1, IDEMPOTENCY_KEY_CHARS_MAX])
-def test_a_key_may_be_as_long_as_its_bound(home: Home, service: str, length: int) -> None:
+def test_a_key_may_be_as_long_as_its_bound(home: AnyHome, service: str, length: int) -> None:
     text = uuid4().hex[:1] if length == 1 else uuid4().hex.ljust(length, "k")
     first, again = [home.admin.post(record(service), ("Idempotency-Key", text)) for _ in range(2)]
     assert (first.status, first.body) == (201, again.body)
 
 
 @pytest.mark.parametrize("text", ["", "k" * (IDEMPOTENCY_KEY_CHARS_MAX + 1)])
-def test_a_key_out_of_bounds_is_refused(home: Home, service: str, text: str) -> None:
+def test_a_key_out_of_bounds_is_refused(home: AnyHome, service: str, text: str) -> None:
     message = {"message": "Idempotency-Key must have 1 to 255 characters."}
     answer = home.admin.post(record(service), ("Idempotency-Key", text))
     assert refusal(answer) == (400, "BadRequestException", message)
     assert home.admin.logs(service_name=service) == []
 
 
-def test_two_keys_in_one_request_are_refused(home: Home, service: str, key: Header) -> None:
+def test_two_keys_in_one_request_are_refused(home: AnyHome, service: str, key: Header) -> None:
     """They are sent by hand: a signer joins them, and a server must not choose one."""
     request = home.admin.signed("POST", "/logs", "", (), json.dumps(record(service)).encode())
     for name in (b"Idempotency-Key", b"idempotency-key"):
@@ -124,7 +119,7 @@ def test_two_keys_in_one_request_are_refused(home: Home, service: str, key: Head
     assert home.admin.logs(service_name=service) == []
 
 
-def test_concurrent_repeats_wait_for_the_first_and_get_its_receipt(home: Home, service: str, key: Header) -> None:
+def test_concurrent_repeats_wait_for_the_first_and_get_its_receipt(home: AnyHome, service: str, key: Header) -> None:
     sent = [record(service)] * 1000
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda _: home.admin.post(sent, key), range(32)))
@@ -133,7 +128,7 @@ def test_concurrent_repeats_wait_for_the_first_and_get_its_receipt(home: Home, s
     assert len(home.admin.logs(service_name=service, limit=2000)) == 1000
 
 
-def test_of_concurrent_requests_under_one_key_exactly_one_wins(home: Home, service: str, key: Header) -> None:
+def test_of_concurrent_requests_under_one_key_exactly_one_wins(home: AnyHome, service: str, key: Header) -> None:
     def post(number: int) -> int:
         return home.admin.post(record(service, message=str(number)), key).status
 
@@ -143,11 +138,11 @@ def test_of_concurrent_requests_under_one_key_exactly_one_wins(home: Home, servi
     assert len(home.admin.logs(service_name=service)) == 1
 
 
-def test_a_key_is_remembered_over_a_restart(service: str, key: Header) -> None:
-    with running_home() as home:
-        first = home.admin.post([record(service), record(service, level="x")], key)
-        home.restart()
-        again = home.admin.post([record(service), record(service, level="x")], key)
-        assert (first.status, first.body) == (again.status, again.body)
-        assert refusal(home.admin.post(record(service), key)) == MISMATCH
-        assert len(home.admin.logs(service_name=service)) == 1
+def test_a_key_is_remembered_over_a_restart(home_of_its_own: AnyHome, service: str, key: Header) -> None:
+    home = home_of_its_own
+    first = home.admin.post([record(service), record(service, level="x")], key)
+    home.restart()
+    again = home.admin.post([record(service), record(service, level="x")], key)
+    assert (first.status, first.body) == (again.status, again.body)
+    assert refusal(home.admin.post(record(service), key)) == MISMATCH
+    assert len(home.admin.logs(service_name=service)) == 1

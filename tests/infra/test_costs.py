@@ -110,9 +110,9 @@ def test_a_steady_load_is_used_as_worked_out_by_hand() -> None:
     # Twelve units a second want 18 of the table; two of the index want less than the minimum of five.
     assert used.dynamodb_write_unit_hours == (18 + 5) * HOURS
     assert used.dynamodb_read_unit_hours == (5 + 5) * HOURS
-    # Two GB a second for 30 days are kept, all of it recoverable, and 35 times in backups.
+    # Two GB a second for 30 days are kept, all of it recoverable, and 7 times in backups.
     assert used.dynamodb_stored_gb_months == used.dynamodb_recovery_gb_months == 2 * 30 * 86_400
-    assert used.backup_gb_months == pytest.approx(35 * 2 * 30 * 86_400)
+    assert used.backup_gb_months == pytest.approx(7 * 2 * 30 * 86_400)
     # Four calls a second are four data events.
     assert used.cloudtrail_data_events == 4 * SECONDS
     # One of the two requests of each second is traced in any case, and one in twenty of the others.

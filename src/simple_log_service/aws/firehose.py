@@ -1,8 +1,9 @@
 """Records into Amazon Data Firehose, which makes Parquet files of them.
 
 Each call and each of its records is bounded (Firehose's quotas), and every record is billed as whole steps of 5 KB: so
-many log records go together in one, one JSON object after the other, which is what the conversion takes. Calls may be
-taken in part; what was not taken is sent again. A repeat is stored twice: readers of the files tell by the log id.
+many log records go together in one, one JSON object after the other, which the conversion takes (Amazon Data Firehose
+Developer Guide, "Convert input data format"). Calls may be taken in part; what was not taken is sent again. A repeat is
+stored twice: readers of the files tell by the log id.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 class FunctionPlan(NamedTuple):
-    """A Lambda function. ``environ`` is what the template sets, references resolved."""
+    """A Lambda function. ``environ`` is what the template sets, ``actions`` what its role's inline policies allow."""
 
     name: str
     handler: str
@@ -25,6 +25,7 @@ class FunctionPlan(NamedTuple):
     memory_mib: int
     region: str
     environ: dict[str, str]
+    actions: frozenset[str]
 
 
 class MockAnswer(NamedTuple):
@@ -48,8 +49,12 @@ class Method(NamedTuple):
 
 
 class Deployment(NamedTuple):
-    """The API of a template. ``gateway_headers`` are those of its gateway responses, by their type."""
+    """The API of a template. ``gateway_headers`` are those of its gateway responses, by their type.
 
+    ``policies`` are the managed policies for callers, by their names.
+    """
+
+    api_id: str
     stage: str
     methods: dict[tuple[str, str], Method]
     functions: dict[str, FunctionPlan]
@@ -57,18 +62,20 @@ class Deployment(NamedTuple):
     gateway_headers: dict[str, list[tuple[str, str]]]
     throttle_rate: float
     throttle_burst: int
+    policies: dict[str, Json]
 
     @classmethod
     def of(cls, template: Mapping[str, Any]) -> Deployment:
         """Read a template."""
         reader = _Reader(template)
-        (api,) = reader.of_type("AWS::ApiGateway::RestApi").values()
+        ((api_id, api),) = reader.of_type("AWS::ApiGateway::RestApi").items()
         (stage,) = reader.of_type("AWS::ApiGateway::Stage").values()
         methods = {(each.resource, each.http_method): each for each in reader.methods()}
         integrated = {method.function for method in methods.values() if method.function}
         assert not api.get("MinimumCompressionSize"), "compression is not part of this gateway"
         (throttle,) = (each for each in stage["MethodSettings"] if each["ResourcePath"] == "/*")
         return cls(
+            api_id,
             reader.text(stage["StageName"]),
             methods,
             {each: reader.function(each) for each in sorted(integrated)},
@@ -76,7 +83,13 @@ class Deployment(NamedTuple):
             dict(reader.gateway_responses()),
             throttle["ThrottlingRateLimit"],
             throttle["ThrottlingBurstLimit"],
+            dict(reader.policies()),
         )
+
+    @property
+    def takes_binary(self) -> bool:
+        """Whether bodies of every kind pass as bytes."""
+        return "*/*" in self.binary_media_types
 
     def find(self, http_method: str, path: str) -> tuple[Method, dict[str, str]] | None:
         """The method of a raw path with its raw path parameters; a resource without any goes first."""
@@ -125,7 +138,15 @@ class _Reader:
             found["MemorySize"],
             REGION,
             {name: self.text(value) for name, value in variables.items()},
+            frozenset(self._actions_of(found["Role"])) if "Role" in found else frozenset(),
         )
+
+    def _actions_of(self, role: Any) -> Iterator[str]:
+        (logical_id,) = _names_in(role)
+        for policy in self._resources[logical_id]["Properties"]["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                yield from [actions] if isinstance(actions, str) else actions
 
     def methods(self) -> Iterator[Method]:
         """Every method of every resource."""
@@ -148,6 +169,21 @@ class _Reader:
         for found in self.of_type("AWS::ApiGateway::GatewayResponse").values():
             assert "ResponseTemplates" not in found, "own texts are not part of this gateway"
             yield found["ResponseType"], _headers(found.get("ResponseParameters", {}), "gatewayresponse")
+
+    def policies(self) -> Iterator[tuple[str, Json]]:
+        """Name and document of each managed policy."""
+        for found in self.of_type("AWS::IAM::ManagedPolicy").values():
+            yield self.text(found["ManagedPolicyName"]), self._resolved(found["PolicyDocument"])
+
+    def _resolved(self, value: Any) -> Any:
+        """The same with every reference resolved."""
+        if isinstance(value, list):
+            return [self._resolved(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and (next(iter(value)) == "Ref" or next(iter(value)).startswith("Fn::")):
+            return self.text(value)
+        return {name: self._resolved(each) for name, each in value.items()}
 
     def _name(self, logical_id: str) -> str:
         properties = self._resources[logical_id].get("Properties", {})
