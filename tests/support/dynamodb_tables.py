@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from unittest import mock
 from uuid import uuid4
 
 from simple_log_service.core.ports import Metrics
 from simple_log_service.server.metrics import PrometheusMetrics
+from simple_log_service.server.offload import offload_to
 from simple_log_service.stores.dynamodb.store import DynamoDBStore, TableSettings
 from support.dynalite import REGION, create_table, delete_table
 
 RETENTION_DAYS = 30
+THREADS = ThreadPoolExecutor(32)
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "ASIATESTS",
     "AWS_SECRET_ACCESS_KEY": "tests",
@@ -33,8 +36,10 @@ def open_dynamodb(
     settings = TableSettings(
         table_name, REGION, RETENTION_DAYS, endpoint_url=endpoint_url, type_shards=type_shards or {}
     )
+    offload = offload_to(THREADS)
+    metrics = metrics or PrometheusMetrics()
     with mock.patch.dict("os.environ", CREDENTIALS):
-        return DynamoDBStore.open(settings, clock=clock, metrics=metrics or PrometheusMetrics(), deadline=deadline)
+        return DynamoDBStore.open(settings, clock=clock, metrics=metrics, offload=offload, deadline=deadline)
 
 
 @asynccontextmanager

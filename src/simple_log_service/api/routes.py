@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,12 +22,11 @@ from simple_log_service.core.limits import (
     IDEMPOTENCY_KEY_CHARS_MAX,
     PATH_SERVICE_NAME_CHARS_MAX,
 )
+from simple_log_service.core.ports import Offload
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.core.service import LogService
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.core.validation import Rules
-
-T = TypeVar("T")
 
 
 class Route(NamedTuple):
@@ -70,13 +69,6 @@ def find_route(method: str, path: str) -> tuple[Route, str | None] | None:
 def methods_of(path: str) -> list[str]:
     """The methods that a raw path answers to, none for an unknown path."""
     return sorted({route.method for route in ROUTES if find_route(route.method, path) is not None})
-
-
-class Offload(Protocol):
-    """Runs long work elsewhere than on the caller's thread, where a home has such a place."""
-
-    def __call__(self, function: Callable[..., T], *arguments: Any) -> Awaitable[T]:
-        """The function's result, or its exception."""
 
 
 class Call(NamedTuple):

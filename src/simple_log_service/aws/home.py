@@ -72,7 +72,7 @@ def _dynamodb(settings: Settings, metrics: EmfMetrics, deadline: Deadline) -> Lo
         endpoint_url=settings.dynamodb_endpoint_url,
         type_shards=settings.type_shards,
     )
-    return DynamoDBStore.open(table, clock=time.time_ns, metrics=metrics, deadline=deadline)
+    return DynamoDBStore.open(table, clock=time.time_ns, metrics=metrics, offload=_at_once, deadline=deadline)
 
 
 async def _at_once(function: Callable[..., T], *arguments: Any) -> T:

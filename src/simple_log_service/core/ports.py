@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
 
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.core.signals import Signal
+
+T = TypeVar("T")
 
 
 class LogStore(Protocol):
@@ -26,6 +29,13 @@ class LogStore(Protocol):
 
     async def close(self) -> None:
         """Finish what was accepted and let go of every file."""
+
+
+class Offload(Protocol):
+    """Runs long work elsewhere than on the event loop's thread, where a home has such a place."""
+
+    def __call__(self, function: Callable[..., T], *arguments: Any) -> Awaitable[T]:
+        """The function's result, or its exception."""
 
 
 class Clock(Protocol):

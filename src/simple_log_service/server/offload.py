@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from simple_log_service.api.routes import Offload
 from simple_log_service.core.errors import LogServiceError
+from simple_log_service.core.ports import Offload
 
 T = TypeVar("T")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -14,8 +15,12 @@ from simple_log_service.core.ports import LogStore
 from simple_log_service.server.data_dir import DataDir
 from simple_log_service.server.files import OperatorError
 from simple_log_service.server.metrics import PrometheusMetrics
+from simple_log_service.server.offload import offload_to
 from simple_log_service.server.settings import Settings
 from simple_log_service.stores.embedded.store import EmbeddedStore
+
+REQUESTS_AT_ONCE_MAX = 32
+"""Requests that wait for DynamoDB, each in a thread; further ones wait for a thread."""
 
 
 class OpenedStore(NamedTuple):
@@ -28,11 +33,13 @@ class OpenedStore(NamedTuple):
 @asynccontextmanager
 async def opened_store(settings: Settings, data_dir: DataDir, metrics: PrometheusMetrics) -> AsyncIterator[OpenedStore]:
     """The store that the settings choose, closed in the end. Raises ``OperatorError`` where it cannot be used."""
-    opened = await (_dynamodb(settings, metrics) if settings.store == "dynamodb" else _embedded(data_dir, metrics))
-    try:
-        yield opened
-    finally:
-        await opened.store.close()
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE_MAX, thread_name_prefix="slog-store") as workers:
+        is_table = settings.store == "dynamodb"
+        opened = await (_dynamodb(settings, metrics, workers) if is_table else _embedded(data_dir, metrics))
+        try:
+            yield opened
+        finally:
+            await opened.store.close()
 
 
 async def _embedded(data_dir: DataDir, metrics: PrometheusMetrics) -> OpenedStore:
@@ -44,7 +51,7 @@ async def _embedded(data_dir: DataDir, metrics: PrometheusMetrics) -> OpenedStor
     return OpenedStore(store, lambda: _status(store))
 
 
-async def _dynamodb(settings: Settings, metrics: PrometheusMetrics) -> OpenedStore:
+async def _dynamodb(settings: Settings, metrics: PrometheusMetrics, workers: ThreadPoolExecutor) -> OpenedStore:
     try:
         # Only who needs it pays for it: botocore is an extra, and takes longer to load than all the rest.
         from simple_log_service.stores.dynamodb.store import DynamoDBStore, TableSettings  # noqa: PLC0415
@@ -59,7 +66,7 @@ async def _dynamodb(settings: Settings, metrics: PrometheusMetrics) -> OpenedSto
         endpoint_url=settings.endpoint_url,
         type_shards=settings.type_shards,
     )
-    store = DynamoDBStore.open(table, clock=time.time_ns, metrics=metrics)
+    store = DynamoDBStore.open(table, clock=time.time_ns, metrics=metrics, offload=offload_to(workers))
     try:
         await store.check()
     except LogServiceError as error:

@@ -6,11 +6,8 @@ is there nobody sees its records, and once it is all of them are. Whatever is re
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,21 +21,19 @@ from simple_log_service.core.limits import (
     LOG_TYPES_PER_DAY_MAX,
     SECOND_NS,
 )
-from simple_log_service.core.ports import Clock, Metrics
+from simple_log_service.core.ports import Clock, Metrics, Offload
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import REFUSED, THROTTLED, TOO_MANY_TYPES, Receipt, Rejection, log_id_runs
 from simple_log_service.core.runs import collect, newest
 from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
 from simple_log_service.stores.dynamodb.claims import Identities, identified
-from simple_log_service.stores.dynamodb.client import CALLS_AT_ONCE_MAX, dynamodb_client
+from simple_log_service.stores.dynamodb.client import dynamodb_client
 from simple_log_service.stores.dynamodb.keys import day_of
 from simple_log_service.stores.dynamodb.markers import WRITING_SECONDS_MAX, Fate, Markers
 from simple_log_service.stores.dynamodb.patience import Patience
 from simple_log_service.stores.dynamodb.reader import Reader
 from simple_log_service.stores.dynamodb.registry import TypeRegistry
 from simple_log_service.stores.dynamodb.table import Table
-
-T = TypeVar("T")
 
 _REASONS = {
     THROTTLED: "the table has no capacity left for this record now; send it again",
@@ -69,49 +64,53 @@ def _no_deadline() -> float:
 class DynamoDBStore:
     """A ``LogStore`` over one table and its index.
 
-    ``deadline`` gives the ``time.monotonic()`` by which the request under way has to be answered.
+    ``offload`` runs a request, which waits for DynamoDB; ``deadline`` gives the ``time.monotonic()`` by which the one
+    under way has to be answered.
     """
 
     def __init__(
-        self, table: Table, settings: TableSettings, clock: Clock, deadline: Callable[[], float] = _no_deadline
+        self, table: Table, settings: TableSettings, clock: Clock, offload: Offload, deadline: Callable[[], float]
     ) -> None:
         kept_ns = settings.retention_days * DAY_NS
         self._table = table
+        self._offload = offload
         self._deadline = deadline
         self._identities = Identities(clock)
         self._registry = TypeRegistry(table, kept_ns)
         self._reader = Reader(table, self._registry, settings.type_shards)
         self._markers = Markers(table, clock, self._reader.holds, kept_ns)
         self._chunker = Chunker(settings.type_shards, kept_ns // SECOND_NS)
-        self._requests = ThreadPoolExecutor(CALLS_AT_ONCE_MAX, thread_name_prefix="slog-store")
 
     @classmethod
     def open(
-        cls, settings: TableSettings, *, clock: Clock, metrics: Metrics, deadline: Callable[[], float] = _no_deadline
+        cls,
+        settings: TableSettings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        offload: Offload,
+        deadline: Callable[[], float] = _no_deadline,
     ) -> DynamoDBStore:
         """The store over a table that is there. Nothing is asked of it yet. ``metrics`` are called from threads."""
         client = dynamodb_client(settings.region, settings.endpoint_url)
-        return cls(Table(client, settings.table_name, settings.index_name, metrics), settings, clock, deadline)
+        table = Table(client, settings.table_name, settings.index_name, metrics)
+        return cls(table, settings, clock, offload, deadline)
 
     async def append(self, batch: Batch) -> Receipt:
         """Store the batch; a retry key seen before writes the same again and so earns the first receipt."""
-        return await self._in_thread(self._append, batch)
+        return await self._offload(self._append, batch)
 
     async def recent(self, query: Query) -> Page:
         """The newest records that match: by service as of now, else as far as the index has come."""
-        return await self._in_thread(self._recent, query)
+        return await self._offload(self._recent, query)
 
     async def check(self) -> None:
         """Ask the table one cheap question; raises what asking raises, such as for want of the table or a role."""
-        await self._in_thread(self._registry.types, 0, 0, Patience(self._deadline(), DYNAMODB_WRITE_SECONDS_MAX))
+        await self._offload(self._registry.types, 0, 0, Patience(self._deadline(), DYNAMODB_WRITE_SECONDS_MAX))
 
     async def close(self) -> None:
-        """Finish what was accepted, then let go of threads and connections."""
-        await asyncio.to_thread(self._requests.shutdown)
-        self._table.close()
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._requests, function, *arguments)
+        """Let go of threads and connections, once nobody uses the store any more."""
+        await self._offload(self._table.close)
 
     def _recent(self, query: Query) -> Page:
         until = self._deadline()
