@@ -30,6 +30,7 @@ INTEGER_DIGITS_MAX = 38
 FUTURE_NS_MAX = 300 * SECOND_NS
 """How far ahead of the server's clock a record's timestamp may be."""
 RETENTION_DAYS_DEFAULT = 30
+RETENTION_DAYS_MAX = 3650
 
 # --- One request: past these the request is refused whole. ---
 
@@ -61,8 +62,12 @@ CURSOR_CHARS_MAX = 512
 
 DYNAMODB_READ_SECONDS_MAX = 4.0
 """The AWS home answers what it found by then, with ``complete: false``."""
-DYNAMODB_WRITE_SECONDS_MAX = 2.0
-"""How long throttled writes are repeated; what is left then is rejected as throttled, with 429."""
+DYNAMODB_REPEAT_SECONDS_MAX = 2.0
+"""How long calls that are turned away are repeated; what is left to write then is rejected as throttled, with 429."""
+DYNAMODB_REQUEST_SECONDS_MAX = 10.0
+"""A request that writes begins no call after this."""
+DYNAMODB_SETTLED_NS = 15 * SECOND_NS
+"""After this no request still writes that took a caller's id: its own time, and that of the last call it began."""
 DYNAMODB_ENTRY_BYTES_MAX = 2 * KIB
 """A frame up to this stands in its entry, and a lone record up to this as it is; past it in a body of its own."""
 DYNAMODB_BODY_BYTES_MAX = 32 * KIB

@@ -12,6 +12,10 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from simple_log_service.core import limits
+from simple_log_service.stores.dynamodb.keys import INDEX_NAME
+
+_DYNAMODB_NAME = r"^[A-Za-z0-9_.-]{3,255}$"
+"""Of tables and indexes: DynamoDB Developer Guide, "Supported data types and naming rules"."""
 
 
 class Settings(BaseSettings):
@@ -25,11 +29,9 @@ class Settings(BaseSettings):
     store: Literal["embedded", "dynamodb"] = Field(
         "embedded", description="Where records are kept: in files in the data folder, or in a DynamoDB table."
     )
-    table: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="Name of the table, with --store dynamodb."
-    )
+    table: str | None = Field(None, pattern=_DYNAMODB_NAME, description="Name of the table, with --store dynamodb.")
     table_index: str = Field(
-        "TimestampIndex", pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="Name of the table's index by type and time."
+        INDEX_NAME, pattern=_DYNAMODB_NAME, description="Name of the table's index by type and time."
     )
     endpoint_url: str | None = Field(
         None, pattern=r"^https?://", description="DynamoDB API endpoint, where it is not AWS's own of the region."
@@ -39,7 +41,11 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="Region that signatures must name.")
+    region: str = Field(
+        "us-east-1",
+        pattern=r"^[a-z0-9-]{1,32}$",
+        description="Region that signatures must name; with --store dynamodb the table's, too.",
+    )
     throttle_rate: float = Field(
         limits.THROTTLE_RATE_DEFAULT, ge=0, description="Requests a second, in all and for each key; 0 is no limit."
     )
@@ -49,7 +55,10 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
     retention_days: int = Field(
-        limits.RETENTION_DAYS_DEFAULT, ge=1, le=3650, description="Days for which records are taken and shown."
+        limits.RETENTION_DAYS_DEFAULT,
+        ge=1,
+        le=limits.RETENTION_DAYS_MAX,
+        description="Days for which records are taken and shown.",
     )
     temporary_only: bool = Field(default=False, description="Refuse long-lived access keys.")
     access_log: str = Field("-", description="Where a JSON line for each request goes: - (stdout), a file, or off.")

@@ -17,7 +17,7 @@ from botocore.loaders import JSONFileLoader, Loader
 
 CALLS_AT_ONCE_MAX = 32
 _CONFIG = Config(
-    # What is worth repeating, and for how long, is decided in one place: table.py.
+    # What is worth repeating is decided in table.py, for how long in patience.py.
     retries={"total_max_attempts": 1, "mode": "standard"},
     connect_timeout=2,
     read_timeout=5,

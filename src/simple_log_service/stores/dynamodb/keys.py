@@ -17,6 +17,7 @@ from simple_log_service.core.record import Position
 
 PARTITION_KEY = "service_name"
 SORT_KEY = "timestamp"
+INDEX_NAME = "TimestampIndex"
 INDEX_KEY = "log_type"
 EXPIRES = "expires"
 """The attribute for time to live: seconds since the epoch."""

@@ -2,7 +2,7 @@
 
 A marker names the record that holds an id. It is taken before the record is written, in one call that the first wins.
 So whoever finds an id taken looks whether that record is really there: if so, its own is a duplicate; if not, the other
-request is still at it, or ended in between, and after ``SETTLED_NS`` its place may be taken over.
+request is still at it, or ended in between, and after ``DYNAMODB_SETTLED_NS`` its place may be taken over.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from simple_log_service.core.admission import given_ids
 from simple_log_service.core.batch import Batch
-from simple_log_service.core.limits import SECOND_NS
+from simple_log_service.core.limits import DYNAMODB_SETTLED_NS, SECOND_NS
 from simple_log_service.core.ports import Clock
 from simple_log_service.core.record import Position
 from simple_log_service.stores.dynamodb.chunking import Identity
@@ -22,11 +22,6 @@ from simple_log_service.stores.dynamodb.items import Item
 from simple_log_service.stores.dynamodb.keys import EXPIRES, log_id_key, tie_of
 from simple_log_service.stores.dynamodb.patience import Patience
 from simple_log_service.stores.dynamodb.table import Table
-
-WRITING_SECONDS_MAX = 10.0
-"""A request begins no call after this."""
-SETTLED_NS = 15 * SECOND_NS
-"""After this nobody who took an id is still writing: a request's time, and that of the last call it began."""
 
 Holds = Callable[[str, Iterable[Position], Patience], set[Position]]
 """Of a service, which of these positions have a record."""
@@ -107,7 +102,7 @@ class Markers:
         self, given: tuple[str, str], wanted: _Marker, holder: _Marker, patience: Patience, fate: Fate
     ) -> Fate:
         """The fate after trying to take over an id whose request ended before its record was there."""
-        if fate is Fate.KNOWN or self._clock() - holder.arrival * 1000 <= SETTLED_NS:
+        if fate is Fate.KNOWN or self._clock() - holder.arrival * 1000 <= DYNAMODB_SETTLED_NS:
             return fate
         mine, its = wanted.attributes(self._kept_ns), holder.attributes(self._kept_ns)
         return Fate.NEW if self._table.take_over(log_id_key(*given), mine, its, patience) else Fate.UNSETTLED

@@ -17,7 +17,8 @@ from simple_log_service.core.ids import log_id_of
 from simple_log_service.core.limits import (
     DAY_NS,
     DYNAMODB_READ_SECONDS_MAX,
-    DYNAMODB_WRITE_SECONDS_MAX,
+    DYNAMODB_REPEAT_SECONDS_MAX,
+    DYNAMODB_REQUEST_SECONDS_MAX,
     LOG_TYPES_PER_DAY_MAX,
     SECOND_NS,
 )
@@ -28,8 +29,8 @@ from simple_log_service.core.runs import collect, newest
 from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
 from simple_log_service.stores.dynamodb.claims import Identities, identified
 from simple_log_service.stores.dynamodb.client import dynamodb_client
-from simple_log_service.stores.dynamodb.keys import day_of
-from simple_log_service.stores.dynamodb.markers import WRITING_SECONDS_MAX, Fate, Markers
+from simple_log_service.stores.dynamodb.keys import INDEX_NAME, day_of
+from simple_log_service.stores.dynamodb.markers import Fate, Markers
 from simple_log_service.stores.dynamodb.patience import Patience
 from simple_log_service.stores.dynamodb.reader import Reader
 from simple_log_service.stores.dynamodb.registry import TypeRegistry
@@ -52,7 +53,7 @@ class TableSettings(msgspec.Struct, frozen=True):
     table_name: str
     region: str
     retention_days: int
-    index_name: str = "TimestampIndex"
+    index_name: str = INDEX_NAME
     endpoint_url: str | None = None
     type_shards: Mapping[str, int] = {}
 
@@ -106,7 +107,7 @@ class DynamoDBStore:
 
     async def check(self) -> None:
         """Ask the table one cheap question; raises what asking raises, such as for want of the table or a role."""
-        await self._offload(self._registry.types, 0, 0, Patience(self._deadline(), DYNAMODB_WRITE_SECONDS_MAX))
+        await self._offload(self._registry.types, 0, 0, Patience(self._deadline(), DYNAMODB_REPEAT_SECONDS_MAX))
 
     async def close(self) -> None:
         """Let go of threads and connections, once nobody uses the store any more."""
@@ -114,12 +115,14 @@ class DynamoDBStore:
 
     def _recent(self, query: Query) -> Page:
         until = self._deadline()
-        patience = Patience(until, DYNAMODB_WRITE_SECONDS_MAX)
+        patience = Patience(until, DYNAMODB_REPEAT_SECONDS_MAX)
         deadline = min(until, monotonic() + DYNAMODB_READ_SECONDS_MAX)
         return collect(newest(self._reader.runs(query, patience), query, deadline), query)
 
     def _append(self, batch: Batch) -> Receipt:
-        patience = Patience(min(self._deadline(), monotonic() + WRITING_SECONDS_MAX), DYNAMODB_WRITE_SECONDS_MAX)
+        patience = Patience(
+            min(self._deadline(), monotonic() + DYNAMODB_REQUEST_SECONDS_MAX), DYNAMODB_REPEAT_SECONDS_MAX
+        )
         batch, identity = identified(batch, self._table, self._identities, patience)
         refused = self._without_type(batch, patience)
         first: dict[GivenId, int] = {}
