@@ -18,7 +18,7 @@ def main() -> None:
     options = parser.parse_args()
     prefer_own_node()
     # The CDK starts Node.js when it is imported.
-    from infra.app import build  # noqa: PLC0415
+    from infra.app import build, written  # noqa: PLC0415
     from infra.profiles import Refused  # noqa: PLC0415
 
     try:
@@ -32,6 +32,8 @@ def main() -> None:
             raise
         # The stack trace would say nothing more than the findings.
         sys.exit("The templates are not as they should be:\n" + "\n".join(_findings(Path(app.outdir))))
+    for line in written(app):
+        print(line, file=sys.stderr)  # noqa: T201 - the command's own word, beside what it wrote
 
 
 def _findings(output: Path) -> list[str]:

@@ -28,7 +28,7 @@ ACKNOWLEDGED: tuple[Acknowledged, ...] = (
     Acknowledged(
         "Functions",
         "AwsSolutions-L1",
-        "Python 3.11 is what was asked for, supported until 2027-06-30; python_version chooses a newer one.",
+        "Python 3.11 is required, and supported until 2027-06-30; python_version chooses a newer one.",
     ),
     Acknowledged(
         "Api",

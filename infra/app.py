@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -31,3 +33,14 @@ def build(context: Mapping[str, object], outdir: Path | None = None) -> cdk.App:
         LogServiceStack(app, profile, package_of(profile))
     check_by_rules(app)
     return app
+
+
+def written(app: cdk.App) -> Iterator[str]:
+    """What the synthesis wrote, for people: a line for each template, and one where it cannot be deployed yet."""
+    for stack in app.node.children:
+        if isinstance(stack, LogServiceStack):
+            file = Path(app.outdir) / stack.template_file
+            resources = json.loads(file.read_text())["Resources"]
+            yield f"{os.path.relpath(file)}: {len(resources)} resources"
+            if not stack.package.is_deployable:
+                yield "No package is built, so this cannot be deployed: first `make package`."

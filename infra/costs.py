@@ -23,7 +23,7 @@ DAY_SECONDS = 86_400
 
 # --- What stands there, whatever the traffic. ---
 
-ALARM_METRICS = 10
+ALARM_METRICS = 11
 """What the stack's own alarms watch: one of several metrics is billed for each of them."""
 METRICS = 22
 """Those that the functions publish under ordinary traffic, each a combination of dimensions."""

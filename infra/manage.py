@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,11 +11,11 @@ from typing import Any, NamedTuple
 
 import botocore.session
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from infra.cdk_cli import run_cdk
-from infra.outputs import stack_outputs, write_client_settings
-from infra.preflight import ClientOf, problems
+from infra.outputs import REGION_VARIABLE, stack_outputs, write_client_settings
+from infra.preflight import ClientOf, problems, warnings
 from infra.profiles import PROFILES, Profile, Refused, profile_of
 
 ROOT = Path(__file__).parent.parent
@@ -46,8 +47,21 @@ def synthesize(environment: str, context: Sequence[str], assembly: Path) -> int:
 
 def own_tools() -> Tools:
     """The real ones."""
+    return Tools(run_cdk, build_package, synthesize, own_clients(), ROOT / "cdk.out")
+
+
+def own_clients() -> ClientOf:
+    """Clients of the region that ``AWS_REGION`` names, else botocore's configuration: that reads another variable."""
     session = botocore.session.Session()
-    return Tools(run_cdk, build_package, synthesize, session.create_client, ROOT / "cdk.out")
+    region = os.environ.get(REGION_VARIABLE) or session.get_config_variable("region")
+
+    def client_of(service: str) -> Any:
+        if region is None:
+            # botocore would let STS do without one.
+            raise NoRegionError
+        return session.create_client(service, region_name=region)
+
+    return client_of
 
 
 def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,6 +97,8 @@ def deploy(tools: Tools, environment: str, context: tuple[str, ...]) -> None:
     found = _asked(lambda: problems(profile, tools.client_of))
     if found:
         raise click.ClickException("This cannot be deployed:\n" + "\n".join(f"- {problem}" for problem in found))
+    for warning in _asked(lambda: warnings(profile, tools.client_of)):
+        click.echo(f"Warning: {warning}", err=True)
     _succeed(tools.build_package(profile))
     assembly = tools.output / environment
     _succeed(tools.synthesize(environment, context, assembly))
@@ -159,6 +175,8 @@ def _asked(ask: Callable[[], Any]) -> Any:
     """The account's answer; no credentials, no region and a refusal are told in one line."""
     try:
         return ask()
+    except NoRegionError:
+        raise click.ClickException(f"No region is set: set {REGION_VARIABLE}, as in eu-central-1.") from None
     except (BotoCoreError, ClientError) as error:
         raise click.ClickException(f"The account could not be asked: {error}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infra.profiles import Profile
+from infra.restore.table import describe, key_of
 
 ClientOf = Callable[[str], Any]
 """A botocore client by the service's name."""
@@ -27,6 +28,36 @@ def problems(profile: Profile, client_of: ClientOf) -> list[str]:
         _restored_table_problem(profile, client_of("dynamodb")),
     ]
     return [problem for problem in found if problem is not None]
+
+
+def warnings(profile: Profile, client_of: ClientOf) -> list[str]:
+    """What a deployment of this profile leaves to be done by hand, each with how. Raises as ``problems`` does."""
+    if profile.restored_table is None:
+        return []
+    table = describe(client_of("dynamodb"), profile.restored_table)
+    key = _stack_key(profile, client_of("cloudformation"))
+    if table is None or (key is not None and key_of(table) == key):
+        return []
+    name = profile.restored_table
+    warning = (
+        f"The table {name} is under another key than this stack's, as one is that another stack left: the functions "
+        f"cannot read it until it has this one. After the deployment: aws dynamodb update-table --table-name {name} "
+        f"--sse-specification Enabled=true,SSEType=KMS,KMSMasterKeyId={key or 'KeyArn-from-the-outputs'}"
+    )
+    return [warning]
+
+
+def _stack_key(profile: Profile, cloudformation: Any) -> str | None:
+    """The ARN of the stack's key; ``None`` where there is no stack yet, which will make one."""
+    try:
+        (stack,) = cloudformation.describe_stacks(StackName=profile.prefix)["Stacks"]
+    except ClientError as error:
+        # CloudFormation's way to say that there is none.
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        return None
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    return outputs.get("KeyArn")
 
 
 def _bootstrap_problem(ssm: Any) -> str | None:
@@ -64,12 +95,6 @@ def _account_role_problem(profile: Profile, gateway: Any) -> str | None:
 
 
 def _restored_table_problem(profile: Profile, dynamodb: Any) -> str | None:
-    if profile.restored_table is None:
+    if profile.restored_table is None or describe(dynamodb, profile.restored_table) is not None:
         return None
-    try:
-        dynamodb.describe_table(TableName=profile.restored_table)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        return f"There is no table {profile.restored_table} here: make restore makes one."
-    return None
+    return f"There is no table {profile.restored_table} here: make restore makes one."

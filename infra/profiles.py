@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, TYPE_SHARDS_MAX
+from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, RETENTION_DAYS_MAX, TYPE_SHARDS_MAX
 
 SERVICE = "simple-log-service"
+RECOVERY_DAYS = 35
+"""How far point-in-time recovery reaches back, of every table: DynamoDB's longest."""
 
 Environment = Literal["dev", "prod"]
 Units = Annotated[int, Meta(ge=1, le=40_000)]
@@ -49,8 +51,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     capacity_units_max: Units = 100
     capacity_target_percent: Annotated[int, Meta(ge=20, le=90)] = 70
     log_retention_days: LogRetentionDays = 7
-    retention_days: Annotated[int, Meta(ge=1, le=3650)] = RETENTION_DAYS_DEFAULT
-    backup_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 7
+    retention_days: Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX)] = RETENTION_DAYS_DEFAULT
+    backup_retention_days: Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX)] = 7
     alarm_email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
     architecture: Literal["arm64", "x86_64"] = "arm64"
     python_version: Literal["3.11", "3.12", "3.13"] = "3.11"

@@ -22,7 +22,10 @@ from infra.profiles import Profile
 
 
 class LogServiceStack(cdk.Stack):
-    """All of one environment. It fits any account and region: the CDK fills them in when it is deployed."""
+    """All of one environment. It fits any account and region: the CDK fills them in when it is deployed.
+
+    ``package`` is what its functions run.
+    """
 
     def __init__(self, scope: Construct, profile: Profile, package: Package) -> None:
         super().__init__(
@@ -33,6 +36,7 @@ class LogServiceStack(cdk.Stack):
             # The CDK's own check of its bootstrap would be the template's only parameter and rule.
             synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
         )
+        self.package = package
         for name, value in profile.tags.items():
             cdk.Tags.of(self).add(name, value)
 

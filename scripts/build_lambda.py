@@ -2,7 +2,7 @@
 
 It holds our own core, api, DynamoDB store and functions, and what ``requirements/lambda.txt`` pins, as wheels that run
 on Lambda (``manylinux2014``: Python 3.11 there is Amazon Linux 2). botocore comes with Lambda's runtime, unless
-``--with-botocore`` packs the pinned one, stripped to what DynamoDB takes.
+``--with-botocore`` packs the pinned one, stripped to the services that the functions call.
 
 Byte code goes along: the folder is read-only on Lambda, where a cold start would compile every module anew. Its marker
 is a hash of the source, not its time, so that it is the same in every build.
@@ -33,9 +33,14 @@ ZIP_BYTES_MAX = 8 * 1024 * 1024
 
 BOTOCORE = ("botocore", "jmespath", "python-dateutil", "six", "urllib3")
 """botocore and what it needs, as ``requirements/dev.txt`` pins them."""
-BOTOCORE_DATA = frozenset(
-    {"dynamodb", "endpoints.json", "partitions.json", "sdk-default-configuration.json", "_retry.json"}
-)
+BOTOCORE_SERVICES = frozenset({"dynamodb", "firehose", "sqs"})
+"""The table, and where the stream's consumer sends to through botocore's clients."""
+BOTOCORE_DATA = BOTOCORE_SERVICES | {
+    "endpoints.json",
+    "partitions.json",
+    "sdk-default-configuration.json",
+    "_retry.json",
+}
 
 _NEVER_USED = (
     "*.pyi",

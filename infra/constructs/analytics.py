@@ -17,11 +17,11 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.constructs.functions import allow
+from infra.constructs.log_groups import log_group
+from infra.constructs.removal import removal_policy
 from infra.constructs.watching import Rule
-from infra.log_groups import log_group
 from infra.profiles import Profile
-from infra.removal import removal_policy
-from simple_log_service.aws.firehose import COLUMNS
+from simple_log_service.aws.stream.firehose import COLUMNS
 
 FILES_DAYS = 365
 RESULTS_DAYS = 7

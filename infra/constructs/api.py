@@ -18,7 +18,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.functions import Functions
-from infra.log_groups import log_group
+from infra.constructs.log_groups import log_group
 from infra.profiles import Profile
 from simple_log_service.api.cors import COMMON_HEADERS, preflight
 from simple_log_service.api.routes import HEALTH, METRICS, ROUTES

@@ -7,7 +7,7 @@ from aws_cdk import aws_cloudtrail as cloudtrail
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.buckets import let_write, sealed_bucket
+from infra.constructs.buckets import let_write, sealed_bucket
 from infra.constructs.encryption import AUDIT_TRAIL
 from infra.constructs.table import LogTable
 from infra.profiles import Profile

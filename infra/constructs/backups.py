@@ -9,9 +9,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.constructs.removal import removal_policy
 from infra.constructs.table import LogTable
 from infra.profiles import Profile
-from infra.removal import removal_policy
 
 HOUR_UTC = 5
 MANAGED_POLICY = "service-role/AWSBackupServiceRolePolicyForBackup"

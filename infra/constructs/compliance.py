@@ -14,7 +14,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.buckets import let_write, sealed_bucket
+from infra.constructs.buckets import let_write, sealed_bucket
 from infra.profiles import Profile
 
 MANAGED_RULES = {

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.metrics import Source, Sources
+from infra.constructs.metrics import Source, Sources
 from infra.profiles import Profile
 from simple_log_service.core.signals import (
     BODY_BYTES,

@@ -16,10 +16,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.constructs.table import INDEX_NAME, LogTable
-from infra.log_groups import log_group
+from infra.constructs.log_groups import log_group
+from infra.constructs.table import LogTable
 from infra.package import Package
 from infra.profiles import Profile
+from simple_log_service.stores.dynamodb.keys import INDEX_NAME
 
 MEMORY_MIB = 256
 TIMEOUT_SECONDS = 30
@@ -81,8 +82,9 @@ def log_function(
     key: kms.IKey,
     package: Package,
     may: Sequence[iam.PolicyStatement],
+    folder: str = "aws",
 ) -> lambda_.Function:
-    """The function of ``simple_log_service.aws.{part}``, which may do what all may, and what ``may`` says."""
+    """The function of ``simple_log_service.{folder}.{part}``, which may do what all may, and what ``may`` says."""
     own = Construct(scope, part.title())
     name = profile.named(part)
     group = log_group(own, f"/aws/lambda/{name}", profile, key)
@@ -92,7 +94,7 @@ def log_function(
         function_name=name,
         description=f"{part.title()} of {profile.prefix}.",
         code=package.code,
-        handler=f"simple_log_service.aws.{part}.handler",
+        handler=f"simple_log_service.{folder}.{part}.handler",
         runtime=lambda_.Runtime(f"python{profile.python_version}", lambda_.RuntimeFamily.PYTHON),
         architecture=_ARCHITECTURES[profile.architecture],
         memory_size=MEMORY_MIB,

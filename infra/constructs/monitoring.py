@@ -9,8 +9,8 @@ from aws_cdk import aws_xray as xray
 from constructs import Construct
 
 from infra.constructs.dashboard import log_dashboard
+from infra.constructs.metrics import SCALE, Sources, combined
 from infra.constructs.table import LogTable
-from infra.metrics import SCALE, Sources, combined
 from infra.profiles import Profile
 from simple_log_service.core.alarms import ALARMS, Alarm
 

@@ -10,9 +10,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.constructs.removal import removal_policy
 from infra.constructs.table import LogTable
 from infra.profiles import SERVICE, Profile
-from infra.removal import removal_policy
 
 
 def add_replicas(table: LogTable, profile: Profile) -> None:

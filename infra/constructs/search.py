@@ -17,11 +17,11 @@ from aws_cdk import aws_opensearchservice as opensearch
 from constructs import Construct
 
 from infra.constructs.functions import allow
+from infra.constructs.log_groups import log_group
 from infra.constructs.watching import UNDER, Rule
-from infra.log_groups import log_group
 from infra.profiles import Profile
-from simple_log_service.aws.search_documents import INDEX_PREFIX
-from simple_log_service.aws.search_index import BULK_PATH, EXPIRY_PATH, TEMPLATE_PATH
+from simple_log_service.aws.stream.search_documents import INDEX_PREFIX
+from simple_log_service.aws.stream.search_index import BULK_PATH, EXPIRY_PATH, TEMPLATE_PATH
 
 ENGINE = "OpenSearch_2.19"
 """``flat_object`` needs 2.7."""

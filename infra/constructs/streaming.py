@@ -88,7 +88,7 @@ class Consumer(Construct):
 
     findings: Mapping[str, str] = {
         "IAM5[Resource::*]": "X-Ray's PutTraceSegments and PutTelemetryRecords know no resources to name.",
-        "L1": "Python 3.11 is what was asked for, supported until 2027-06-30; python_version chooses a newer one.",
+        "L1": "Python 3.11 is required, and supported until 2027-06-30; python_version chooses a newer one.",
         "SQS3": "This queue is the dead-letter queue: an alarm tells of each message in it, and nothing reads it.",
     }
 
@@ -135,6 +135,7 @@ class Consumer(Construct):
                 allow(("kms:Decrypt", "kms:GenerateDataKey"), key.key_arn, through["sqs"]),
                 *may,
             ),
+            folder="aws.stream",
         )
         for name, value in {"DEAD_LETTERS_URL": self.queue.queue_url, **tells}.items():
             self.function.add_environment(f"SIMPLE_LOG_SERVICE_{name}", value)

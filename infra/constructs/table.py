@@ -15,12 +15,9 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.profiles import Profile, Refused
-from infra.removal import removal_policy
-
-INDEX_NAME = "TimestampIndex"
-RECOVERY_DAYS = 35
-"""Point-in-time recovery reaches back so far: DynamoDB's longest."""
+from infra.constructs.removal import removal_policy
+from infra.profiles import RECOVERY_DAYS, Profile, Refused
+from simple_log_service.stores.dynamodb.keys import EXPIRES, INDEX_KEY, INDEX_NAME, PARTITION_KEY, SORT_KEY
 
 Global = dynamodb.CfnGlobalTable
 
@@ -64,7 +61,7 @@ class LogTable(Construct):
     def _table(self) -> Global:
         index = Global.GlobalSecondaryIndexProperty(
             index_name=INDEX_NAME,
-            key_schema=_key_schema("log_type"),
+            key_schema=_key_schema(INDEX_KEY),
             projection=Global.ProjectionProperty(projection_type="ALL"),
             write_provisioned_throughput_settings=self._write_settings(),
         )
@@ -73,16 +70,16 @@ class LogTable(Construct):
             "Logs",
             table_name=self.name,
             attribute_definitions=[
-                _attribute("service_name", "S"),
-                _attribute("timestamp", "N"),
-                _attribute("log_type", "S"),
+                _attribute(PARTITION_KEY, "S"),
+                _attribute(SORT_KEY, "N"),
+                _attribute(INDEX_KEY, "S"),
             ],
-            key_schema=_key_schema("service_name"),
+            key_schema=_key_schema(PARTITION_KEY),
             global_secondary_indexes=[index],
             billing_mode="PROVISIONED",
             write_provisioned_throughput_settings=self._write_settings(),
             sse_specification=Global.SSESpecificationProperty(sse_enabled=True, sse_type="KMS"),
-            time_to_live_specification=Global.TimeToLiveSpecificationProperty(attribute_name="expires", enabled=True),
+            time_to_live_specification=Global.TimeToLiveSpecificationProperty(attribute_name=EXPIRES, enabled=True),
             replicas=self._replicas,
         )
         table.apply_removal_policy(removal_policy(self._profile))
@@ -158,5 +155,5 @@ def _attribute(name: str, kind: Literal["S", "N"]) -> Global.AttributeDefinition
 def _key_schema(partition: str) -> list[Global.KeySchemaProperty]:
     return [
         Global.KeySchemaProperty(attribute_name=partition, key_type="HASH"),
-        Global.KeySchemaProperty(attribute_name="timestamp", key_type="RANGE"),
+        Global.KeySchemaProperty(attribute_name=SORT_KEY, key_type="RANGE"),
     ]

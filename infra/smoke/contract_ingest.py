@@ -170,7 +170,7 @@ def timestamps(scene: Scene) -> str:
         "seconds": second,
         "milliseconds": second * 1000 + 7,
         "microseconds": second * 10**6 + 7_001,
-        "nanoseconds": second * 10**9 + 7_001_001,
+        "nanoseconds": second * SECOND_NS + 7_001_001,
         "with an offset": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second + 3600)) + ".008+01:00",
     }
     got = receipt(scene.caller.post([record(service, message=name, timestamp=at) for name, at in written.items()]))

@@ -32,7 +32,7 @@ def api(scene: Scene) -> str:
 
 
 def throttle(scene: Scene) -> str:
-    """The stage throttles at the rate and burst that were asked for, and the account allows as much."""
+    """The stage throttles at the required rate and burst, and the account allows as much."""
     settings = _stage(scene)["methodSettings"][EVERY_METHOD]
     wanted = (THROTTLE_RATE_DEFAULT, THROTTLE_BURST_DEFAULT)
     found = (settings["throttlingRateLimit"], settings["throttlingBurstLimit"])

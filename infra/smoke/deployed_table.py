@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.restore_plan import INDEX_NAME, RECOVERY_DAYS
+from infra.profiles import RECOVERY_DAYS
+from infra.restore.table import expiry_fault, recovery_fault, recovery_of
 from infra.smoke.findings import Check, checks_of, expect
 from infra.smoke.scene import Scene
-from simple_log_service.stores.dynamodb.keys import EXPIRES, INDEX_KEY, PARTITION_KEY, SORT_KEY
+from simple_log_service.stores.dynamodb.keys import EXPIRES, INDEX_KEY, INDEX_NAME, PARTITION_KEY, SORT_KEY
 
 
 def described(scene: Scene) -> dict[str, Any]:
@@ -51,20 +52,17 @@ def encryption(scene: Scene) -> str:
 
 def time_to_live(scene: Scene) -> str:
     """Expired records are removed by time to live."""
-    found = scene.stack.client("dynamodb").describe_time_to_live(TableName=scene.stack.table)["TimeToLiveDescription"]
-    expect((found["TimeToLiveStatus"], found.get("AttributeName")) == ("ENABLED", EXPIRES), found)
+    fault = expiry_fault(scene.stack.client("dynamodb"), scene.stack.table)
+    expect(fault is None, fault)
     return f"by {EXPIRES}"
 
 
 def point_in_time_recovery(scene: Scene) -> str:
     """The table can be restored to any second of the last 35 days."""
-    dynamodb = scene.stack.client("dynamodb")
-    found = dynamodb.describe_continuous_backups(TableName=scene.stack.table)["ContinuousBackupsDescription"]
-    recovery = found.get("PointInTimeRecoveryDescription", {})
-    expect(recovery.get("PointInTimeRecoveryStatus") == "ENABLED", recovery)
-    days = recovery.get("RecoveryPeriodInDays", RECOVERY_DAYS)
-    expect(days == RECOVERY_DAYS, f"{days} days")
-    return f"{days} days, at the moment up to {recovery.get('LatestRestorableDateTime')}"
+    recovery = recovery_of(scene.stack.client("dynamodb"), scene.stack.table)
+    fault = recovery_fault(recovery)
+    expect(fault is None, fault)
+    return f"{RECOVERY_DAYS} days, at the moment up to {recovery.get('LatestRestorableDateTime')}"
 
 
 def deletion_protection(scene: Scene) -> str:

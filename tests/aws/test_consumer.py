@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from simple_log_service.aws.consumer_home import consumer_settings
-from simple_log_service.aws.settings import BadSettings
+from simple_log_service.aws.settings import BadSettings, read_settings
+from simple_log_service.aws.stream.home import ConsumerSettings
 from simple_log_service.core.record import Position
 from simple_log_service.stores.dynamodb.items import key_item
 from simple_log_service.stores.dynamodb.keys import TYPES_PARTITION, Key, log_id_key, retry_key
@@ -229,13 +229,14 @@ def test_each_batch_is_one_line_in_the_log_without_a_word_of_the_records(capsys:
 
 
 def test_no_address_and_no_queue_are_told_by_name() -> None:
-    with pytest.raises(BadSettings, match="dead_letters_url"):
-        consumer_settings({"AWS_REGION": "eu-central-1"})
-    with pytest.raises(BadSettings, match="retention_days"):
-        consumer_settings(
+    with pytest.raises(BadSettings, match="SIMPLE_LOG_SERVICE_DEAD_LETTERS_URL"):
+        read_settings({"AWS_REGION": "eu-central-1"}, ConsumerSettings)
+    with pytest.raises(BadSettings, match="SIMPLE_LOG_SERVICE_RETENTION_DAYS"):
+        read_settings(
             {
                 "AWS_REGION": "eu-central-1",
                 "SIMPLE_LOG_SERVICE_DEAD_LETTERS_URL": "https://queue",
                 "SIMPLE_LOG_SERVICE_RETENTION_DAYS": "0",
-            }
+            },
+            ConsumerSettings,
         )

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import msgspec
-import pytest
-import zstandard
-
-import simple_log_service
-from support.runtime_api import container
+from support.runtime_api import container, source_folder
 from support.stores import Given
 from support.stream_events import change, event, items_of
 from support.stub_sinks import ACCESS_KEY_ID, SECRET, StubSinks
 
-HANDLER = "simple_log_service.aws.consume.handler"
+HANDLER = "simple_log_service.aws.stream.consume.handler"
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """Our own code and what ``requirements/lambda.txt`` names."""
-    for module in (simple_log_service, msgspec, zstandard):
-        assert module.__file__ is not None
-        folder = Path(module.__file__).parent
-        (tmp_path / folder.name).symlink_to(folder)
-    return tmp_path
-
-
-def test_a_batch_of_the_stream_gets_through_under_the_real_runtime(package: Path) -> None:
+def test_a_batch_of_the_stream_gets_through_under_the_real_runtime() -> None:
     records = [Given(f"{number} \0 é 语 𐍈") for number in range(200)]
     data = [change(item) for item in items_of(records)] + ["not base64!"]
-    with StubSinks().running() as stub:
+    with StubSinks().running() as stub, source_folder() as package:
         key = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
         with container(HANDLER, package, {**stub.environ, **key}, limited=False) as function:
             function.wait_until_ready()

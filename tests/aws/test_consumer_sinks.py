@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from simple_log_service.aws import firehose, search_index
-from simple_log_service.aws.consumer import Consumer
-from simple_log_service.aws.search_documents import INDEX_PREFIX, document_id_of, index_of
+from simple_log_service.aws.stream import firehose, search_index
+from simple_log_service.aws.stream.consumer import Consumer
+from simple_log_service.aws.stream.search_documents import INDEX_PREFIX, document_id_of, index_of
 from simple_log_service.core.limits import DAY_NS, RECORD_BYTES_MAX
 from simple_log_service.core.record import Kind, Record
 from support.consuming import Invocation, bring_until_done, consuming, failed_at, no_repeats

@@ -18,7 +18,8 @@ from simple_log_service.api.routes import INGEST_SERVICE, RECENT, ROUTES
 from simple_log_service.aws.events import answer_of, body_of, head_of, principal_of, read_event, route_of
 from simple_log_service.core.errors import BodyTooLarge, InvalidRequest, LogServiceError
 from simple_log_service.core.limits import BODY_WIRE_BYTES_MAX, PAGE_BYTES_MAX, RECORD_JSON_BYTES_MAX
-from support.proxy_events import ACCESS_KEY_ID, ACCOUNT_ID, ARN, IDENTITY, REQUEST_ID, ROLE_ID, proxy_event, response_of
+from support.api_template import ACCOUNT
+from support.proxy_events import ACCESS_KEY_ID, ARN, IDENTITY, REQUEST_ID, ROLE_ID, proxy_event, response_of
 
 NOW = 1_749_988_800_000_000_000
 LAMBDA_PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
@@ -219,13 +220,13 @@ def test_a_retry_under_renewed_credentials_is_the_same_owners() -> None:
     [
         {"caller": "AROAANOTHERROLE:session-1"},
         {"accountId": "210987654321"},
-        {"caller": f"{ACCOUNT_ID}:ann"},
-        {"caller": f"{ACCOUNT_ID}:ben"},
-        {"caller": ACCOUNT_ID},
+        {"caller": f"{ACCOUNT}:ann"},
+        {"caller": f"{ACCOUNT}:ben"},
+        {"caller": ACCOUNT},
     ],
 )
 def test_somebody_else_is_another_owner(other: dict[str, str]) -> None:
-    owners = {principal_of(_identity(**each)).owner for each in ({}, {"caller": f"{ACCOUNT_ID}:cem"}, other)}
+    owners = {principal_of(_identity(**each)).owner for each in ({}, {"caller": f"{ACCOUNT}:cem"}, other)}
 
     assert len(owners) == 3
 

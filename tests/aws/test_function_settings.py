@@ -15,7 +15,7 @@ LEAST = {
 
 
 def test_region_table_and_index_are_enough() -> None:
-    assert read_settings({**LEAST, "PATH": "/bin"}) == Settings(
+    assert read_settings({**LEAST, "PATH": "/bin"}, Settings) == Settings(
         region="eu-central-1",
         table_name="simple-log-service-dev-logs",
         index_name="TimestampIndex",
@@ -34,7 +34,8 @@ def test_everything_may_be_set() -> None:
             "SIMPLE_LOG_SERVICE_TYPE_SHARDS": '{"application": 8, "access": 2}',
             "SIMPLE_LOG_SERVICE_DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:4567",
             "SIMPLE_LOG_SERVICE_METRICS_NAMESPACE": "SimpleLogService/dev",
-        }
+        },
+        Settings,
     )
 
     assert settings.retention_days == 7
@@ -46,7 +47,7 @@ def test_everything_may_be_set() -> None:
 @pytest.mark.parametrize("name", LEAST)
 def test_a_variable_that_is_missing_is_named(name: str) -> None:
     with pytest.raises(BadSettings, match=f"{name} is not set"):
-        read_settings({key: value for key, value in LEAST.items() if key != name})
+        read_settings({key: value for key, value in LEAST.items() if key != name}, Settings)
 
 
 @pytest.mark.parametrize(
@@ -65,4 +66,4 @@ def test_a_variable_that_is_missing_is_named(name: str) -> None:
 )
 def test_a_bad_value_is_refused_with_the_name_of_its_variable(variable: str, value: str) -> None:
     with pytest.raises(BadSettings, match=f"SIMPLE_LOG_SERVICE_{variable}"):
-        read_settings({**LEAST, f"SIMPLE_LOG_SERVICE_{variable}": value})
+        read_settings({**LEAST, f"SIMPLE_LOG_SERVICE_{variable}": value}, Settings)

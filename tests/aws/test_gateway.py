@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from support.gateway import BODY_BYTES_MAX, Gateway, local_gateway
 from support.raw_http import Answer, RawClient, connected
 
 ORIGIN = "Access-Control-Allow-Origin"
+CODE = Path(__file__).parents[1]
 
 
 def integration(kind: str, **fields: Any) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def template(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    with local_gateway(Deployment.of(template()), {}, integration_seconds_max=1.0) as running:
+    with local_gateway(Deployment.of(template()), {}, code=CODE, integration_seconds_max=1.0) as running:
         yield running
 
 
@@ -309,7 +311,7 @@ def test_a_functions_log_is_kept(gateway: Gateway, anyone: Credentials) -> None:
 def test_past_its_rate_it_refuses_with_the_headers_of_its_response() -> None:
     settings = [{"HttpMethod": "*", "ResourcePath": "/*", "ThrottlingRateLimit": 0.001, "ThrottlingBurstLimit": 2}]
     slow = {"Type": "AWS::ApiGateway::Stage", "Properties": {"StageName": "dev", "MethodSettings": settings}}
-    with local_gateway(Deployment.of(template(Stage=slow)), {}) as gateway:
+    with local_gateway(Deployment.of(template(Stage=slow)), {}, code=CODE) as gateway:
         key = gateway.key(READ)
         answers = [ask(gateway, "GET", "/logs/recent", credentials=key) for _ in range(3)]
     assert [answer.status for answer in answers[:2]] == [200, 200]
@@ -319,13 +321,13 @@ def test_past_its_rate_it_refuses_with_the_headers_of_its_response() -> None:
 
 def test_a_mock_that_cannot_read_its_request_fails_under_binary_media_types() -> None:
     deaf = method("Logs", "OPTIONS", "NONE", {**MOCK, "ContentHandling": None})
-    with local_gateway(Deployment.of(template(OptionsLogs=deaf)), {}) as gateway:
+    with local_gateway(Deployment.of(template(OptionsLogs=deaf)), {}, code=CODE) as gateway:
         assert refusal(ask(gateway, "OPTIONS", "/logs"))[0] == 500
 
 
 def test_without_binary_media_types_bodies_go_as_text() -> None:
     text_only = {"Type": "AWS::ApiGateway::RestApi", "Properties": {}}
-    with local_gateway(Deployment.of(template(Api=text_only)), {}) as gateway:
+    with local_gateway(Deployment.of(template(Api=text_only)), {}, code=CODE) as gateway:
         event = json.loads(
             ask(gateway, "POST", "/logs", b"\xff{}", credentials=gateway.key(INGEST, name="writer")).body
         )

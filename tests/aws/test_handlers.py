@@ -235,6 +235,15 @@ def test_a_line_holds_neither_query_nor_headers_nor_body(open_function: Open) ->
     assert SECRET not in json.dumps(function.lines)
 
 
+def test_a_line_holds_the_path_and_so_the_service_that_it_names(open_function: Open) -> None:
+    function = open_function()
+
+    function.invoke(proxy_event("GET", RECENT_SERVICE.path, path_parameters={"service_name": "shop"}))
+
+    (line,) = function.lines
+    assert line["path"] == "/services/shop/logs"
+
+
 def test_a_refusal_is_counted_by_its_kind(open_function: Open) -> None:
     function = open_function()
 

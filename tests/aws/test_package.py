@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -12,6 +13,12 @@ from scripts import build_lambda
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 NOT_FOR_LAMBDA = ("simple_log_service/server", "simple_log_service/client", "simple_log_service/cli", "apsw", "uvloop")
+MAKE_CLIENTS = """
+import sys
+import botocore.session
+for name in sys.argv[1:]:
+    print(botocore.session.Session().create_client(name, region_name="eu-central-1").meta.endpoint_url)
+"""
 
 
 @pytest.mark.parametrize("architecture", sorted(build_lambda.PLATFORMS))
@@ -26,7 +33,7 @@ def test_a_package_is_the_same_each_time_and_within_its_bound(architecture: str,
 def test_a_package_holds_no_part_of_another_home_and_nothing_that_only_developers_need(tmp_path: Path) -> None:
     names = _names(build_lambda.build("arm64", PYTHON, tmp_path))
 
-    assert "simple_log_service/aws/ingest.py" in names
+    assert {"simple_log_service/aws/ingest.py", "simple_log_service/aws/stream/consume.py"} <= set(names)
     assert f"simple_log_service/aws/__pycache__/ingest.{sys.implementation.cache_tag}.pyc" in names
     assert any(name.startswith("zstandard/backend_c.") and "aarch64" in name for name in names)
     assert not [name for name in names if name.startswith(NOT_FOR_LAMBDA)]
@@ -43,11 +50,21 @@ def test_what_is_inside_has_one_time_and_may_be_read_by_everybody(tmp_path: Path
     assert [entry.filename for entry in entries] == sorted(entry.filename for entry in entries)
 
 
-def test_botocore_may_be_packed_with_what_dynamodb_takes_of_it(tmp_path: Path) -> None:
-    names = _names(build_lambda.build("arm64", PYTHON, tmp_path, with_botocore=True))
+def test_botocore_may_be_packed_with_the_services_that_the_functions_call(tmp_path: Path) -> None:
+    archive = build_lambda.build("arm64", PYTHON, tmp_path, with_botocore=True)
 
+    names = _names(archive)
     services = {name.split("/")[2] for name in names if name.startswith("botocore/data/") and name.count("/") > 2}
-    assert services == {"dynamodb"}
+    assert services == {"dynamodb", "firehose", "sqs"}
+    made = subprocess.run(
+        [sys.executable, "-S", "-c", MAKE_CLIENTS, *sorted(services)],
+        env={"PYTHONPATH": str(archive.with_suffix("")), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.split() == [f"https://{name}.eu-central-1.amazonaws.com" for name in sorted(services)]
 
 
 def test_a_package_without_a_pinned_requirement_is_not_built(

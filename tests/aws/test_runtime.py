@@ -1,6 +1,7 @@
 """The functions under AWS's own runtime client, as they are packed, over a real DynamoDB engine.
 
-They run with 256 MB of memory and the share of a processor that goes with it, where this machine can hold them to it.
+They run with 256 MB of memory and the share of a processor that goes with it, where this machine can hold them to it:
+``test_control_groups`` says whether.
 """
 
 from __future__ import annotations
@@ -22,12 +23,20 @@ from scripts import build_lambda
 from simple_log_service.core.limits import BODY_UNPACKED_BYTES_MAX, BODY_WIRE_BYTES_MAX, MIB
 from support.dynalite import create_table
 from support.proxy_events import REQUEST_ID, asked, posted, proxy_event, response_of
-from support.runtime_api import MEMORY_MB, Container, FunctionFailed, container, runtime_folder
+from support.runtime_api import (
+    MEMORY_MB,
+    SECRET_ACCESS_KEY,
+    SESSION_TOKEN,
+    Container,
+    FunctionFailed,
+    container,
+    runtime_folder,
+)
 
 INGEST = "simple_log_service.aws.ingest.handler"
 READ = "simple_log_service.aws.read.handler"
 RECORD = {"service_name": "shop", "log_type": "application", "message": "hello"}
-SET_UP_BY_IMPORT = frozenset(f"simple_log_service/aws/{name}.py" for name in ("ingest", "read", "consume"))
+SET_UP_BY_IMPORT = frozenset(f"simple_log_service/aws/{name}.py" for name in ("ingest", "read", "stream/consume"))
 """The functions themselves, which need their environment."""
 NEVER_IMPORTED = frozenset(
     (
@@ -79,8 +88,6 @@ def functions(package: Path, environ: dict[str, str]) -> Iterator[tuple[Containe
     with ExitStack() as stack:
         ingest = stack.enter_context(container(INGEST, package, environ))
         read = stack.enter_context(container(READ, package, environ))
-        if ingest.group.not_held:
-            sys.stderr.write(f"\nLambda's limits are {ingest.group.not_held}\n")
         for function in (ingest, read):
             function.wait_until_ready()
         yield ingest, read
@@ -198,7 +205,9 @@ def test_a_table_that_does_not_answer_is_503_with_one_error_line(package: Path, 
         assert answer.status == 503
         assert ("Access-Control-Allow-Origin", "*") in answer.headers
         assert [line["level"] for line in function.documents if "level" in line] == ["ERROR"]
-        assert "the-functions-own" not in "\n".join(function.lines)
+        log = "\n".join(function.lines)
+        assert SECRET_ACCESS_KEY not in log
+        assert SESSION_TOKEN not in log
 
 
 def test_a_function_without_its_settings_says_which(package: Path, environ: dict[str, str]) -> None:

@@ -295,7 +295,7 @@ async def test_an_id_whose_request_died_is_free_again_once_that_cannot_be_writin
     proxy.heal()
     soon = await store.append(batch_of(Given("second", NOON + 1, log_id="id"), "beside"))
     assert (soon.accepted, [rejection.code for rejection in soon.rejected]) == (1, [THROTTLED_CODE])
-    clock.advance(16 * SECOND_NS)
+    clock.advance(21 * SECOND_NS)
     later = await store.append(batch_of(Given("third", NOON + 2, log_id="id")))
     assert (later.accepted, later.duplicates) == (1, 0)
     assert (await store.append(batch_of(Given("fourth", NOON + 3, log_id="id")))).duplicates == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simple_log_service.aws.settings import read_settings
+from simple_log_service.aws.settings import Settings, read_settings
 from support.cloudformation import properties, resources
 from support.synthesized import ENVIRONMENTS, template
 
@@ -14,7 +14,7 @@ functions = pytest.mark.parametrize("part", ["Ingest", "Read"])
 
 @environments
 @functions
-def test_a_function_has_the_size_and_time_that_were_asked_for(env: str, part: str) -> None:
+def test_a_function_has_the_required_size_and_time(env: str, part: str) -> None:
     function = properties(template(env), "AWS::Lambda::Function", f"Functions{part}Function")
     assert function["FunctionName"] == f"simple-log-service-{env}-{part.lower()}"
     assert function["Handler"] == f"simple_log_service.aws.{part.lower()}.handler"
@@ -32,7 +32,7 @@ def test_a_function_has_the_size_and_time_that_were_asked_for(env: str, part: st
 def test_a_functions_environment_is_sealed_and_is_one_that_it_understands(env: str, part: str) -> None:
     function = properties(template(env), "AWS::Lambda::Function", f"Functions{part}Function")
     assert function["KmsKeyArn"] == "{EncryptionKey.Arn}"
-    settings = read_settings(function["Environment"]["Variables"] | {"AWS_REGION": "eu-central-1"})
+    settings = read_settings(function["Environment"]["Variables"] | {"AWS_REGION": "eu-central-1"}, Settings)
     assert settings.table_name == f"simple-log-service-{env}-logs"
     assert settings.index_name == "TimestampIndex"
     assert settings.retention_days == 30
@@ -70,7 +70,7 @@ def test_settings_of_the_profile_reach_the_functions() -> None:
     )
     for part in ("Ingest", "Read"):
         function = properties(changed, "AWS::Lambda::Function", f"Functions{part}Function")
-        settings = read_settings(function["Environment"]["Variables"] | {"AWS_REGION": "eu-central-1"})
+        settings = read_settings(function["Environment"]["Variables"] | {"AWS_REGION": "eu-central-1"}, Settings)
         assert (settings.retention_days, settings.type_shards) == (90, {"application": 4})
         assert (function["Runtime"], function["Architectures"]) == ("python3.12", ["x86_64"])
         assert properties(changed, "AWS::Logs::LogGroup", f"Functions{part}LogGroup")["RetentionInDays"] == 14

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from infra.profiles import DEV, PROD
-from simple_log_service.aws.consumer_home import ConsumerSettings, consumer_settings
+from simple_log_service.aws.settings import read_settings
+from simple_log_service.aws.stream.home import ConsumerSettings
 from support.cloudformation import as_text, properties, resources, statements
 from support.later_parts import ALL, KEY, REPLICAS, arn, full, named, through
 from support.synthesized import ENVIRONMENTS, ROOT, synthesize, template, template_file, validation_report
@@ -126,14 +127,14 @@ def test_the_consumer_is_made_as_the_other_functions_are() -> None:
     )
     same = ("Architectures", "Runtime", "Code", "KmsKeyArn", "TracingConfig")
     assert {name: consumer[name] for name in same} == {name: ingest[name] for name in same}
-    assert consumer["Handler"] == "simple_log_service.aws.consume.handler"
+    assert consumer["Handler"] == "simple_log_service.aws.stream.consume.handler"
     assert (consumer["MemorySize"], consumer["Timeout"]) == (512, 60)
 
 
 def test_the_consumers_environment_is_what_it_reads() -> None:
     function = resources(full(), "AWS::Lambda::Function")["ConsumerConsumeFunction"]["Properties"]
     environ = {**function["Environment"]["Variables"], "AWS_REGION": "eu-central-1"}
-    assert consumer_settings(environ) == ConsumerSettings(
+    assert read_settings(environ, ConsumerSettings) == ConsumerSettings(
         region="eu-central-1",
         dead_letters_url="{ConsumerDeadLetters}",
         search_url="https://{SearchDomain.DomainEndpoint}",

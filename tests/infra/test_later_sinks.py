@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from simple_log_service.aws.firehose import COLUMNS
+from simple_log_service.aws.stream.firehose import COLUMNS
 from support.cloudformation import as_text, properties, resources, statements
 from support.later_parts import KEY, arn, full, through
 from support.synthesized import ENVIRONMENTS

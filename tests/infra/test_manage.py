@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from botocore.stub import Stubber
 from click.testing import CliRunner, Result
 
 from infra import cdk_cli
-from infra.manage import Tools, main
+from infra.manage import Tools, main, own_clients
 from infra.profiles import Profile
 
 OUTPUTS = {
@@ -22,6 +23,7 @@ OUTPUTS = {
     "Region": "eu-central-1",
     "TableName": "simple-log-service-dev-logs",
 }
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
 ROLE = "arn:aws:iam::123456789012:role/gateway-logs"
 SESSION = botocore.session.Session()
 RECORDING = [{"name": "default", "recording": True}]
@@ -36,6 +38,8 @@ class Account:
         self.recorders: list[dict[str, Any]] = RECORDING
         self.account_role: str | None = ROLE
         self.tables: set[str] = set()
+        self.table_key: str | None = KEY
+        self.stack_key: str | None = KEY
         self.refuses: str | None = None
 
     def client_of(self, service: str) -> Any:
@@ -68,9 +72,22 @@ class Account:
 
     def _dynamodb(self, stub: Stubber) -> None:
         if self.tables:
-            stub.add_response("describe_table", {"Table": {"TableName": next(iter(self.tables))}})
+            sealed = {"SSEDescription": {"KMSMasterKeyArn": self.table_key}} if self.table_key else {}
+            stub.add_response("describe_table", {"Table": {"TableName": next(iter(self.tables)), **sealed}})
         else:
             stub.add_client_error("describe_table", "ResourceNotFoundException")
+
+    def _cloudformation(self, stub: Stubber) -> None:
+        if self.stack_key is None:
+            stub.add_client_error("describe_stacks", "ValidationError")
+            return
+        stack = {
+            "StackName": "simple-log-service-dev",
+            "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
+            "StackStatus": "CREATE_COMPLETE",
+            "Outputs": [{"OutputKey": "KeyArn", "OutputValue": self.stack_key}],
+        }
+        stub.add_response("describe_stacks", {"Stacks": [stack]})
 
 
 class Bench:
@@ -191,12 +208,27 @@ def test_an_account_role_that_is_asked_for_need_not_be_there(bench: Bench) -> No
     assert bench.run("deploy", "--env", "dev", "-c", "api_gateway_account_role=true", answer="y\n").exit_code == 0
 
 
-def test_a_restored_table_that_is_there_is_taken(bench: Bench) -> None:
-    bench.account.tables = {"simple-log-service-dev-logs-restored"}
-    done = bench.run(
-        "deploy", "--env", "dev", "-c", "restored_table=simple-log-service-dev-logs-restored", answer="y\n"
-    )
+@pytest.mark.parametrize(
+    ("table_key", "stack_key", "wanted"),
+    [
+        (KEY, KEY, None),
+        (KEY.replace("1", "2"), KEY, KEY),
+        (None, KEY, KEY),
+        (KEY, None, "KeyArn-from-the-outputs"),
+    ],
+    ids=["the stack's key", "another key", "DynamoDB's own key", "no stack yet"],
+)
+def test_a_restored_table_is_taken_with_a_warning_where_the_functions_could_not_read_it(
+    bench: Bench, table_key: str | None, stack_key: str | None, wanted: str | None
+) -> None:
+    table = "simple-log-service-dev-logs-restored"
+    bench.account.tables, bench.account.table_key, bench.account.stack_key = {table}, table_key, stack_key
+    done = bench.run("deploy", "--env", "dev", "-c", f"restored_table={table}", answer="y\n")
     assert done.exit_code == 0, done.output
+    assert ("under another key" in done.output) == (wanted is not None)
+    if wanted is not None:
+        warning = done.output.partition("Deploy simple-log-service-dev?")[0]
+        assert f"--table-name {table} --sse-specification Enabled=true,SSEType=KMS,KMSMasterKeyId={wanted}\n" in warning
 
 
 def test_an_account_that_refuses_to_answer_is_told_in_one_line(bench: Bench) -> None:
@@ -215,6 +247,28 @@ def test_missing_credentials_are_told_in_one_line(bench: Bench, monkeypatch: pyt
     done = bench.run("deploy", "--env", "dev")
     assert done.exit_code == 1
     assert "Unable to locate credentials" in done.output
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_is_taken_from_either_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "eu-north-1")
+    assert own_clients()("sts").meta.region_name == "eu-north-1"
+
+
+@pytest.mark.parametrize("arguments", [("bootstrap",), ("deploy", "--env", "dev")], ids=["bootstrap", "deploy"])
+def test_without_a_region_the_message_says_to_set_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(bench.account, "client_of", own_clients())
+    done = bench.run(*arguments)
+    assert done.exit_code == 1
+    assert "set AWS_REGION" in done.output
+    assert bench.started == []
 
 
 def test_a_setting_that_cannot_be_is_refused_before_the_account_is_asked(bench: Bench) -> None:

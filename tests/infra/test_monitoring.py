@@ -14,8 +14,16 @@ from support.synthesized import ENVIRONMENTS, template
 environments = pytest.mark.parametrize("env", ENVIRONMENTS)
 
 THROTTLES = ("ReadThrottleEvents", "WriteThrottleEvents")
-ASKED_FOR = {
-    "function-errors": (5, "Sum", {("AWS/Lambda", "Errors", part) for part in ("ingest", "read")}),
+REQUIRED = {
+    "function-errors": (
+        5,
+        "Sum",
+        {
+            ("AWS/Lambda", "Errors", "ingest"),
+            ("AWS/Lambda", "Errors", "read"),
+            ("SimpleLogService/{env}", "slog_internal_errors_total", "service"),
+        },
+    ),
     "function-duration": (5_000, "Maximum", {("AWS/Lambda", "Duration", part) for part in ("ingest", "read")}),
     "table-throttles": (10, "Sum", {("AWS/DynamoDB", name, part) for name in THROTTLES for part in ("table", "index")}),
     "api-4xx": (50, "Sum", {("AWS/ApiGateway", "4XXError", "api")}),
@@ -25,9 +33,9 @@ ASKED_FOR = {
 
 
 @environments
-@pytest.mark.parametrize("name", ASKED_FOR)
-def test_an_alarm_is_raised_above_what_was_asked_for(env: str, name: str) -> None:
-    threshold, statistic, watched = ASKED_FOR[name]
+@pytest.mark.parametrize("name", REQUIRED)
+def test_an_alarm_is_raised_above_the_required_threshold(env: str, name: str) -> None:
+    threshold, statistic, watched = REQUIRED[name]
     alarm = alarms(env)[name]
     assert alarm["Threshold"] == threshold
     assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
@@ -35,8 +43,8 @@ def test_an_alarm_is_raised_above_what_was_asked_for(env: str, name: str) -> Non
     assert alarm["TreatMissingData"] == "notBreaching"
     assert {(row["Statistic"], row["Period"]) for row in metrics_of(alarm)} == {(statistic, 300)}
     assert {
-        (row["Namespace"], row["MetricName"], part_of(env, row["Dimensions"])) for row in metrics_of(alarm)
-    } == watched
+        (row["Namespace"], row["MetricName"], part_of(env, row.get("Dimensions", []))) for row in metrics_of(alarm)
+    } == {(namespace.format(env=env), metric, part) for namespace, metric, part in watched}
 
 
 @environments
@@ -48,7 +56,7 @@ def test_an_alarm_over_several_metrics_takes_all_of_them_together(env: str) -> N
         if "Expression" in row and row["ReturnData"]
     }
     assert expressions == {
-        "function-errors": "SUM([FILL(m1, 0), FILL(m2, 0)])",
+        "function-errors": "SUM([FILL(m1, 0), FILL(m2, 0), FILL(m3, 0)])",
         "function-duration": "MAX([FILL(m1, 0), FILL(m2, 0)])",
         "table-throttles": "SUM([FILL(m1, 0), FILL(m2, 0), FILL(m3, 0), FILL(m4, 0)])",
     }
@@ -56,7 +64,7 @@ def test_an_alarm_over_several_metrics_takes_all_of_them_together(env: str) -> N
 
 @environments
 def test_there_is_an_alarm_for_each_rule_and_no_other(env: str) -> None:
-    assert alarms(env).keys() == {alarm.name for alarm in ALARMS} == ASKED_FOR.keys()
+    assert alarms(env).keys() == {alarm.name for alarm in ALARMS} == REQUIRED.keys()
     meanings = {alarm.name: alarm.meaning for alarm in ALARMS}
     assert {name: alarm["AlarmDescription"] for name, alarm in alarms(env).items()} == meanings
 
@@ -131,6 +139,7 @@ def part_of(env: str, dimensions: list[dict[str, str]]) -> str:
         "table": {"TableName": f"{name}-logs"},
         "index": {"TableName": f"{name}-logs", "GlobalSecondaryIndexName": "TimestampIndex"},
         "api": {"ApiName": f"{name}-api", "Stage": env},
+        "service": {},
     }
     given = {dimension["Name"]: dimension["Value"] for dimension in dimensions}
     return next(part for part, expected in known.items() if expected == given)

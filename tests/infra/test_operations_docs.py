@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from click import Command
 
-from infra import restore
 from infra.assumptions import ASSUMPTIONS
 from infra.profiles import PROFILES, Profile
+from infra.restore import __main__ as restore
 from infra.smoke import __main__ as smoke
 from infra.smoke.scene import SERVICE_PREFIX
 from simple_log_service.core.alarms import ALARMS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -20,19 +22,26 @@ program.main()
 """
 
 
-def synthesize_in(root: Path) -> str:
-    """Synthesize as if the project were in this folder; what the CDK wrote about the stack."""
+def synthesize_in(root: Path) -> tuple[str, str]:
+    """Synthesize as if the project were in this folder; what the CDK wrote of the stack, and what people are told."""
     (root / "src").mkdir()
     (root / "src" / "module.py").touch()
     output = root / "out"
     command = [sys.executable, "-c", PROGRAM, str(root), "-c", "env=dev", "-o", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    return "".join(file.read_text() for file in output.glob("*.json") if "template" not in file.name)
+    assert done.stdout == ""
+    return "".join(file.read_text() for file in output.glob("*.json") if "template" not in file.name), done.stderr
 
 
 def test_without_a_package_the_templates_can_be_looked_at_and_say_that_they_cannot_be_deployed(tmp_path: Path) -> None:
-    said = synthesize_in(tmp_path)
+    said, told = synthesize_in(tmp_path)
+    template = tmp_path / "out" / "simple-log-service-dev.template.json"
+    resources = len(json.loads(template.read_text())["Resources"])
+    assert told.splitlines() == [
+        f"{os.path.relpath(template, ROOT)}: {resources} resources",
+        "No package is built, so this cannot be deployed: first `make package`.",
+    ]
     assert "Not deployable: the code is the bare source folder. Run `make package`." in said
     assert list((tmp_path / "out").glob("asset.*/module.py"))
 
@@ -43,7 +52,8 @@ def test_a_built_package_is_taken_byte_for_byte(tmp_path: Path) -> None:
     with zipfile.ZipFile(built, "w") as archive:
         archive.writestr("module.py", "")
         archive.writestr("__pycache__/module.cpython-311.pyc", "")
-    said = synthesize_in(tmp_path)
+    said, told = synthesize_in(tmp_path)
+    assert "make package" not in told
     assert "Not deployable" not in said
     (asset,) = (tmp_path / "out").glob("asset.*")
     assert asset.read_bytes() == built.read_bytes()

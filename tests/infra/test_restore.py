@@ -10,10 +10,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.profiles import DEV
-from infra.restore import Declined, restore
-from infra.restore_plan import VERIFIED_TAG, Plan, RestoreRefused, parse_moment, plan_restore, tags_of
-from infra.restore_proof import shortcomings
-from infra.restore_steps import RESTORE_SECONDS_MAX, Restoration
+from infra.restore.plan import Plan, RestoreRefused, parse_moment, plan_restore
+from infra.restore.procedure import Declined, restore
+from infra.restore.proof import shortcomings
+from infra.restore.steps import RESTORE_SECONDS_MAX, Restoration
+from infra.restore.table import VERIFIED_TAG, tags_of
 from simple_log_service.core.limits import LOG_TYPES_PER_DAY_MAX
 from simple_log_service.core.record import Position
 from simple_log_service.stores.dynamodb.keys import TYPES_PARTITION, day_of, number_of, type_slots
@@ -49,7 +50,7 @@ class Operator:
 
     def restore(self, dynamodb: Recoverable, plan: Plan) -> Restoration:
         restoration = self.restoration(dynamodb, plan)
-        restore(restoration, dynamodb, plan, DEV, self.heard.append, self.confirm)
+        restore(restoration, DEV.type_shards, self.confirm)
         return restoration
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from infra import restore as command
-from infra.restore import switch_command
+from infra.restore import __main__ as command
+from infra.restore.__main__ import switch_command
 from support.recoverable import SOURCE, Recoverable, recoverable
 
 MOMENT = (datetime.now(UTC) - timedelta(hours=2)).replace(microsecond=0)

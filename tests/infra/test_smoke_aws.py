@@ -16,7 +16,7 @@ import pytest
 from contract.aws_home import AwsHome, running_aws_home
 from contract.http_home import fresh_name, record
 from infra.assumptions import Signer
-from infra.restore_proof import newest_record
+from infra.restore.proof import newest_record
 from infra.smoke.__main__ import run
 from infra.smoke.beliefs import BELIEF_CHECKS
 from infra.smoke.contract_ingest import INGEST_CHECKS

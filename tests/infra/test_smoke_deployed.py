@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.profiles import DEV
-from infra.restore_plan import INDEX_NAME, RECOVERY_DAYS
 from infra.smoke import __main__ as smoke
 from infra.smoke.deployed_api import API_CHECKS
 from infra.smoke.deployed_table import TABLE_CHECKS
@@ -278,9 +277,5 @@ def test_a_drill_without_recovery_does_not_hold() -> None:
         assert drill(dynamodb, may_restore=True).outcome is Outcome.NOT_HELD
 
 
-def test_names_and_days_are_those_of_the_template() -> None:
-    # The CDK starts Node.js when it is imported.
-    from infra.constructs import table
-
-    assert (INDEX_NAME, RECOVERY_DAYS) == (table.INDEX_NAME, table.RECOVERY_DAYS)
+def test_the_table_that_is_restored_here_is_named_as_devs_is() -> None:
     assert DEV.named("logs") == SOURCE

@@ -11,8 +11,9 @@ from typing import Any
 import botocore.session
 import pytest
 
-from simple_log_service.aws.consumer import Consumer
-from simple_log_service.aws.consumer_home import consumer_of, consumer_settings
+from simple_log_service.aws.settings import read_settings
+from simple_log_service.aws.stream.consumer import Consumer
+from simple_log_service.aws.stream.home import ConsumerSettings, consumer_of
 from simple_log_service.stores.dynamodb.patience import Patience
 from support.stream_events import event, sequence_number
 from support.stub_sinks import ACCESS_KEY_ID, SECRET, StubSinks
@@ -55,8 +56,8 @@ def consuming(*, patience: Any = no_waiting, **environ: str) -> Iterator[tuple[S
     """The stubs, and a consumer whose environment names them; an empty variable takes one away."""
     with pytest.MonkeyPatch.context() as patch, StubSinks().running() as stub:
         patch.setattr(botocore.session, "get_session", _session)
-        settings = consumer_settings({name: value for name, value in (stub.environ | environ).items() if value})
-        yield stub, consumer_of(settings, patience=patience)
+        given = {name: value for name, value in (stub.environ | environ).items() if value}
+        yield stub, consumer_of(read_settings(given, ConsumerSettings), patience=patience)
 
 
 def failed_at(answer: dict[str, Any]) -> list[str]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from simple_log_service.api.errors import Refused, error_response, missing_authentication_token
@@ -21,15 +23,18 @@ from simple_log_service.api.policy import invoke_arn
 from simple_log_service.api.signer import Credentials
 from simple_log_service.server.throttle import TokenBucket
 from support.api_template import ACCOUNT, REGION, Deployment, MockAnswer
-from support.lambda_function import FunctionFailed, LambdaFunction, OutOfTime, PayloadTooLarge, lambda_function
+from support.lambda_function import LambdaFunction, PayloadTooLarge, lambda_function
 from support.local_iam import LocalIam
 from support.loopback import Received, Reply, answering
-from support.proxy_event import NOBODY, proxy_event
+from support.proxy_events import NOBODY, event_of
+from support.runtime_api import FunctionFailed, OutOfTime, source_folder
 
 BODY_BYTES_MAX = 10 * 1024 * 1024
 HEADERS_BYTES_MAX = 10_240
 INTEGRATION_SECONDS_MAX = 29.0
 """API Gateway's quotas of a REST API ("Amazon API Gateway quotas")."""
+
+_LOG_CHARS_MAX = 4000
 
 _RESPONSE_TYPES = {
     "MissingAuthenticationTokenException": "MISSING_AUTHENTICATION_TOKEN",
@@ -100,7 +105,9 @@ class Gateway:
             reply = self._refusal(_too_large())
         except OutOfTime:
             reply = self._apology(_Broken(504, "Endpoint request timed out"))
-        except FunctionFailed:
+        except FunctionFailed as failed:
+            # Callers are told no more than that it failed.
+            print(str(failed)[-_LOG_CHARS_MAX:], file=sys.stderr)
             reply = self._apology(_Broken(502))
         except _Broken as broken:
             reply = self._apology(broken)
@@ -126,7 +133,7 @@ class Gateway:
         if method.mock is not None:
             return self._mocked(method.mock)
         assert method.function is not None
-        event = proxy_event(self.deployment, method, path, parameters, received, identity, request_id)
+        event = event_of(received, self.deployment, method, path, parameters, identity, request_id)
         return self._proxied(self.functions[method.function].invoke(event, self._integration_seconds_max))
 
     def _without_stage(self, path: str) -> str:
@@ -182,11 +189,17 @@ def _too_large() -> Refused:
 
 
 @contextmanager
-def local_gateway(deployment: Deployment, environ: Mapping[str, str], **bounds: float) -> Iterator[Gateway]:
-    """A gateway before the deployment's functions; ``environ`` is what these see beside the template's own."""
+def local_gateway(
+    deployment: Deployment, environ: Mapping[str, str], *, code: Path | None = None, **bounds: float
+) -> Iterator[Gateway]:
+    """A gateway before the deployment's functions; ``environ`` is what these see beside the template's own.
+
+    ``code`` is the folder with their code, the service's own unless given.
+    """
     with ExitStack() as stack:
+        folder = code or stack.enter_context(source_folder())
         functions = {
-            logical_id: stack.enter_context(lambda_function(plan, environ))
+            logical_id: stack.enter_context(lambda_function(plan, folder, environ))
             for logical_id, plan in deployment.functions.items()
         }
         gateway = Gateway(deployment, functions, **bounds)

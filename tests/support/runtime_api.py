@@ -25,11 +25,16 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import awslambdaric  # type: ignore[import-untyped]  # it has no types
+import msgspec
+import zstandard
 
+import simple_log_service
+from support.api_template import ACCOUNT, REGION
 from support.control_groups import ControlGroup
 
-REGION = "us-east-1"
 TIMEOUT_SECONDS = 30
+SECRET_ACCESS_KEY = "the-functions-own-secret"
+SESSION_TOKEN = "the-functions-own-token"
 MEMORY_MB = 256
 CPU_SHARE = MEMORY_MB / 1769
 """Lambda gives one processor at 1,769 MB, and in proportion below ("Configure Lambda function memory")."""
@@ -49,12 +54,19 @@ RUNTIME_PACKAGES = (
 )
 """What Lambda's runtime holds of what our package leaves out, as names in this environment."""
 
+RESPONSE_BYTES_MAX = 6_291_556
+"""Of an answer: Lambda's runtime API refuses more ("Lambda quotas")."""
+
 _PREFIX = "/2018-06-01/runtime/"
 _WAIT_SECONDS_MAX = 60.0
 
 
 class FunctionFailed(Exception):
-    """The function ended, or raised: what API Gateway would answer with a bare 502."""
+    """The function ended, raised, or said too much: what API Gateway would answer with a bare 502."""
+
+
+class OutOfTime(FunctionFailed):
+    """Nothing was said in time."""
 
 
 class Answered(NamedTuple):
@@ -69,8 +81,9 @@ class _Api(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_seconds: float) -> None:
         super().__init__(("127.0.0.1", 0), _Calls)
+        self.timeout_seconds = timeout_seconds
         self.events: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
         self.results: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.ready = threading.Event()
@@ -102,8 +115,8 @@ class _Calls(BaseHTTPRequestHandler):
         headers = {
             "Content-Type": "application/json",
             "Lambda-Runtime-Aws-Request-Id": request_id,
-            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + TIMEOUT_SECONDS) * 1000)),
-            "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:{REGION}:123456789012:function:tests",
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + self.server.timeout_seconds) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:tests",
             "Lambda-Runtime-Trace-Id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1",
             # The client fails where these two are missing.
             "Lambda-Runtime-Client-Context": "{}",
@@ -164,15 +177,17 @@ class Container:
         """What the function returns for this event; raises ``FunctionFailed`` with the log where it fails."""
         return self.timed(json.dumps(event).encode(), request_id).payload
 
-    def timed(self, event: bytes, request_id: str | None = None) -> Answered:
-        """The same for an event as JSON, with the time that it took."""
+    def timed(self, event: bytes, request_id: str | None = None, *, seconds_max: float = _WAIT_SECONDS_MAX) -> Answered:
+        """The same for an event as JSON, with the time that it took; raises ``OutOfTime`` after ``seconds_max``."""
         given = request_id or str(uuid4())
         began = time.perf_counter()
         self._api.events.put((given, event))
-        path, body = self._result()
+        path, body = self._result(began + seconds_max)
         seconds = time.perf_counter() - began
         if path != f"invocation/{given}/response":
             raise FunctionFailed(f"{path}: {body.decode()}\n" + "\n".join(self.lines))
+        if len(body) > RESPONSE_BYTES_MAX:
+            raise FunctionFailed(f"Response payload size exceeded: {len(body)} bytes")
         return Answered(json.loads(body), seconds)
 
     def wait_until_ready(self) -> None:
@@ -181,14 +196,28 @@ class Container:
             if self.process.poll() is not None:
                 raise FunctionFailed("\n".join(self.lines))
 
-    def _result(self) -> tuple[str, bytes]:
-        waited_until = time.monotonic() + _WAIT_SECONDS_MAX
+    def _result(self, until: float) -> tuple[str, bytes]:
+        """What the function posts; ``until`` is in seconds of ``time.perf_counter``."""
         while True:
             try:
                 return self._api.results.get(timeout=0.2)
             except queue.Empty:
-                if self.process.poll() is not None or time.monotonic() > waited_until:
+                if self.process.poll() is not None:
                     raise FunctionFailed("\n".join(self.lines)) from None
+                if time.perf_counter() > until:
+                    raise OutOfTime("\n".join(self.lines)) from None
+
+
+@contextmanager
+def source_folder() -> Iterator[Path]:
+    """A package's folder that was not built: links to our own code and to what ``requirements/lambda.txt`` names."""
+    with TemporaryDirectory(prefix="slog-code-") as name:
+        folder = Path(name)
+        for module in (simple_log_service, msgspec, zstandard):
+            assert module.__file__ is not None
+            found = Path(module.__file__).parent
+            (folder / found.name).symlink_to(found)
+        yield folder
 
 
 @contextmanager
@@ -209,16 +238,18 @@ def container(
     environ: Mapping[str, str],
     *,
     limited: bool = True,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     options: tuple[str, ...] = (),
 ) -> Iterator[Container]:
     """A container of the function ``handler`` (module and name) whose code lies in ``folder``; ended afterwards.
 
-    Setting it up goes on in the background: ``wait_until_ready``. ``options`` are the interpreter's.
+    Setting it up goes on in the background: ``wait_until_ready``. ``timeout_seconds`` is what the
+    function is told that it has; nothing ends it after that. ``options`` are the interpreter's.
     """
     with ExitStack() as stack:
         runtime = stack.enter_context(runtime_folder())
         group = stack.enter_context(ControlGroup.made(MEMORY_MB, CPU_SHARE) if limited else ControlGroup.none())
-        api = stack.enter_context(_Api())
+        api = stack.enter_context(_Api(timeout_seconds))
         serving = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()
         stack.callback(serving.join)
@@ -249,8 +280,8 @@ def _environ(api: _Api, folder: Path, runtime: Path) -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "ASIAFUNCTIONSROLE000",
-        "AWS_SECRET_ACCESS_KEY": "the-functions-own-secret",
-        "AWS_SESSION_TOKEN": "the-functions-own-token",
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_SESSION_TOKEN": SESSION_TOKEN,
         "LAMBDA_TASK_ROOT": os.fspath(folder),
         "PYTHONPATH": f"{folder}{os.pathsep}{runtime}",
         # A function's folder cannot be written to.

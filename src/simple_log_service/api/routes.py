@@ -133,7 +133,7 @@ class Api:
     async def _recent(self, call: Call) -> Response:
         query = recent_query(call.head.query, call.service_name, call.head.received_ns)
         page = await self._service.recent(query)
-        cursor = "null" if page.below is None else f'"{encode_cursor(query, page.below)}"'
+        cursor = "null" if page.below is None else f'"{encode_cursor(query, page.below, page.reach_ns)}"'
         complete = "true" if page.complete else "false"
         tail = f'],"next_cursor":{cursor},"complete":{complete}}}'.encode()
         return Response(200, b'{"count":%d,"logs":[%b%b' % (len(page.logs), b",".join(page.logs), tail))

@@ -1,1 +1,1 @@
-"""The AWS home at run time: two Lambda functions behind API Gateway, over the DynamoDB store."""
+"""The AWS home at run time: two Lambda functions behind API Gateway, over the DynamoDB store; ``stream`` is a third."""

@@ -32,7 +32,7 @@ def _write_line(line: str) -> None:
 
 def aws_home(*serves: Route) -> Handler:
     """The handler of a function that answers these routes, as its environment says."""
-    return home_over(_dynamodb, settings_of_the_function(), *serves)
+    return home_over(_dynamodb, settings_of_the_function(Settings), *serves)
 
 
 def home_over(

@@ -1,20 +1,26 @@
-"""The AWS home's settings: environment variables, ``SIMPLE_LOG_SERVICE_`` and the field's name in capitals.
+"""The functions' settings: environment variables, ``SIMPLE_LOG_SERVICE_`` and the field's name in capitals.
 
-This is the one place where the functions read their environment.
+This is the one place where the functions read their environment. ``Settings`` are those of Ingest and Read; the
+stream's consumer has its own (``stream.home``), read in the same way.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, TYPE_SHARDS_MAX
+from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, RETENTION_DAYS_MAX, TYPE_SHARDS_MAX
 
 PREFIX = "SIMPLE_LOG_SERVICE_"
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+NotEmpty = Annotated[str, Meta(min_length=1)]
+RetentionDays = Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX)]
 
 
 class BadSettings(ValueError):
@@ -28,10 +34,10 @@ class Settings(msgspec.Struct, frozen=True):
     ``dynamodb_endpoint_url`` stands for the region's own: for tests. ``metrics_namespace`` is CloudWatch's.
     """
 
-    region: Annotated[str, Meta(min_length=1)]
-    table_name: Annotated[str, Meta(min_length=1)]
-    index_name: Annotated[str, Meta(min_length=1)]
-    retention_days: Annotated[int, Meta(ge=1, le=3650)] = RETENTION_DAYS_DEFAULT
+    region: NotEmpty
+    table_name: NotEmpty
+    index_name: NotEmpty
+    retention_days: RetentionDays = RETENTION_DAYS_DEFAULT
     type_shards: dict[str, Annotated[int, Meta(ge=1, le=TYPE_SHARDS_MAX)]] = {}
     dynamodb_endpoint_url: str | None = None
     metrics_namespace: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/#:-]{1,255}\Z")] = "SimpleLogService"
@@ -42,21 +48,21 @@ _VARIABLES = {"region": "AWS_REGION"}
 _JSON_FIELDS = frozenset({"type_shards"})
 
 
-def settings_of_the_function() -> Settings:
+def settings_of_the_function(kind: type[T]) -> T:
     """The settings that this process's environment holds."""
-    return read_settings(os.environ)
+    return read_settings(os.environ, kind)
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings of an environment; raises ``BadSettings``."""
+def read_settings(environ: Mapping[str, str], kind: type[T]) -> T:
+    """An environment's settings of a kind, a struct with a field for each variable; raises ``BadSettings``."""
     given: dict[str, object] = {}
-    for field in msgspec.structs.fields(Settings):
+    for field in msgspec.structs.fields(kind):
         variable = _VARIABLES.get(field.name, PREFIX + field.name.upper())
         if variable in environ:
             given[field.name] = _value(field, variable, environ[variable])
         elif field.required:
             raise BadSettings(f"{variable} is not set.")
-    return Settings(**given)  # type: ignore[arg-type]  # each was converted to its field's type
+    return kind(**given)
 
 
 def _value(field: msgspec.structs.FieldInfo, variable: str, text: str) -> object:

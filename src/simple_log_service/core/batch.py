@@ -61,6 +61,11 @@ class Batch(msgspec.Struct):
     def __len__(self) -> int:
         return len(self.messages)
 
+    def let_go(self) -> None:
+        """Forget the records, where they are about to be read again; it then counts as empty."""
+        for column in (self.service_names, self.log_types, self.levels, self.timestamps, self.messages, self.metadata):
+            column.clear()
+
     @property
     def text_size(self) -> int:
         """About how large its texts are: characters of messages, bytes of metadata."""

@@ -33,14 +33,16 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     since_ns: Int64
     until_ns: Int64 | None
     filters: bytes
+    reach_ns: Int64 | None
 
 
 _DECODER = msgspec.msgpack.Decoder(Cursor)
 
 
-def encode_cursor(query: Query, below: Position) -> str:
-    """The cursor that goes on below this position with this query."""
-    cursor = Cursor(_VERSION, below.timestamp, below.arrival, query.since_ns, query.until_ns, _mark(query))
+def encode_cursor(query: Query, below: Position, reach_ns: int | None = None) -> str:
+    """The cursor that goes on below this position with this query; ``reach_ns`` as the page says it."""
+    place = below.timestamp, below.arrival
+    cursor = Cursor(_VERSION, *place, query.since_ns, query.until_ns, _mark(query), reach_ns)
     return urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
 
 
@@ -56,6 +58,7 @@ def resume(query: Query, text: str) -> Query:
         since_ns=cursor.since_ns,
         until_ns=cursor.until_ns,
         below=Position(cursor.timestamp, cursor.arrival),
+        reach_ns=cursor.reach_ns,
     )
 
 

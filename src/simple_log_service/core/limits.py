@@ -62,16 +62,20 @@ CURSOR_CHARS_MAX = 512
 
 DYNAMODB_READ_SECONDS_MAX = 4.0
 """The AWS home answers what it found by then, with ``complete: false``."""
+DYNAMODB_READS_AT_ONCE_MAX = 24
+"""Of one server, which has 32 threads for requests; 503 past it, so that writes are never behind reads alone."""
 DYNAMODB_REPEAT_SECONDS_MAX = 2.0
 """How long calls that are turned away are repeated; what is left to write then is rejected as throttled, with 429."""
 DYNAMODB_REQUEST_SECONDS_MAX = 10.0
 """A request that writes begins no call after this."""
-DYNAMODB_SETTLED_NS = 15 * SECOND_NS
+DYNAMODB_SETTLED_NS = 20 * SECOND_NS
 """After this no request still writes that took a caller's id: its own time, and that of the last call it began."""
 DYNAMODB_ENTRY_BYTES_MAX = 2 * KIB
 """A frame up to this stands in its entry, and a lone record up to this as it is; past it in a body of its own."""
 DYNAMODB_BODY_BYTES_MAX = 32 * KIB
 """Several records whose frame is larger are split; a lone record's may be larger."""
+DYNAMODB_ENTRY_RECORDS_MAX = 1000
+"""However small they are: a reader opens an entry whole."""
 DYNAMODB_SPAN_NS_MAX = 60 * SECOND_NS
 """From the first to the last record of an entry. A constant of the format: readers look so far ahead."""
 TYPE_SHARDS_MAX = 100

@@ -11,7 +11,8 @@ from simple_log_service.core.record import Kind, Position
 class Query(msgspec.Struct, frozen=True):
     """The newest records that match, below a position.
 
-    ``since_ns`` is inclusive, ``until_ns`` exclusive; ``below`` is where the page before ended.
+    ``since_ns`` is inclusive, ``until_ns`` exclusive; ``below`` is where the page before ended, and ``reach_ns`` what
+    that page said of itself.
     """
 
     since_ns: int
@@ -21,6 +22,7 @@ class Query(msgspec.Struct, frozen=True):
     level: str | None = None
     below: Position | None = None
     limit: int = PAGE_RECORDS_DEFAULT
+    reach_ns: int | None = None
 
     def matches(self, kind: Kind) -> bool:
         """Whether records of this kind are asked for."""
@@ -42,9 +44,11 @@ class Query(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """``logs`` are records as JSON objects, newest first; ``below`` is where the next page goes on, if there is one.
 
-    ``complete`` is false where time ran out before the page was full or the range was looked at.
+    ``reach_ns`` is for stores that keep records in groups: no group whose newest record is after that time holds
+    anything below. ``complete`` is false where time ran out before the page was full or the range was looked at.
     """
 
     logs: list[bytes]
     below: Position | None = None
     complete: bool = True
+    reach_ns: int | None = None

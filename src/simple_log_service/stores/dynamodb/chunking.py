@@ -8,11 +8,11 @@ import msgspec
 
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.columns import Columns
-from simple_log_service.core.limits import DYNAMODB_BODY_BYTES_MAX, DYNAMODB_SPAN_NS_MAX
+from simple_log_service.core.limits import DYNAMODB_BODY_BYTES_MAX, DYNAMODB_ENTRY_RECORDS_MAX, DYNAMODB_SPAN_NS_MAX
 from simple_log_service.core.record import Kind
 from simple_log_service.stores.dynamodb.items import Chunk, Stored, store_chunk
 
-_TEXT_MAX = 8 * DYNAMODB_BODY_BYTES_MAX
+_TEXT_BYTES_MAX = 8 * DYNAMODB_BODY_BYTES_MAX
 """Logs compress about so well: more text is split before anything is compressed in vain."""
 
 
@@ -67,15 +67,16 @@ def _by_kind(batch: Batch, places: Iterable[int]) -> Iterator[list[int]]:
 
 def _within_bounds(batch: Batch, places: list[int]) -> Iterator[list[int]]:
     """The places in pieces that span at most a minute and hold little enough text."""
-    sizes = [len(batch.messages[place]) + len(batch.metadata[place]) for place in places]
-    if batch.timestamps[places[-1]] - batch.timestamps[places[0]] <= DYNAMODB_SPAN_NS_MAX and sum(sizes) <= _TEXT_MAX:
+    sizes = [_utf8_bytes(batch.messages[place]) + len(batch.metadata[place]) for place in places]
+    span_ns = batch.timestamps[places[-1]] - batch.timestamps[places[0]]
+    if span_ns <= DYNAMODB_SPAN_NS_MAX and len(places) <= DYNAMODB_ENTRY_RECORDS_MAX and sum(sizes) <= _TEXT_BYTES_MAX:
         yield places
         return
     piece: list[int] = []
     first_ns = size = 0
     for place, text_size in zip(places, sizes, strict=True):
         too_late = batch.timestamps[place] - first_ns > DYNAMODB_SPAN_NS_MAX
-        if piece and (too_late or size + text_size > _TEXT_MAX):
+        if piece and (too_late or len(piece) == DYNAMODB_ENTRY_RECORDS_MAX or size + text_size > _TEXT_BYTES_MAX):
             yield piece
             piece, size = [], 0
         if not piece:
@@ -83,6 +84,10 @@ def _within_bounds(batch: Batch, places: list[int]) -> Iterator[list[int]]:
         piece.append(place)
         size += text_size
     yield piece
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _chunk(batch: Batch, places: list[int], identity: Identity) -> Chunk:

@@ -81,6 +81,8 @@ def identified(batch: Batch, table: Table, identities: Identities, patience: Pat
     if claim.fingerprint != retry.fingerprint:
         raise IdempotencyMismatch("This Idempotency-Key was used before, with another request.")
     if claim.received_ns != batch.received_ns and batch.as_of is not None:
+        # Both readings of a large body at once would not fit into a Lambda function.
+        batch.let_go()
         batch = batch.as_of(claim.received_ns)
     return batch, claim.identity
 

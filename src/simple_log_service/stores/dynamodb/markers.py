@@ -12,8 +12,9 @@ from enum import Enum, auto
 
 import msgspec
 
-from simple_log_service.core.admission import given_ids
+from simple_log_service.core.admission import GivenId, given_ids
 from simple_log_service.core.batch import Batch
+from simple_log_service.core.errors import StoreThrottled
 from simple_log_service.core.limits import DYNAMODB_SETTLED_NS, SECOND_NS
 from simple_log_service.core.ports import Clock
 from simple_log_service.core.record import Position
@@ -36,19 +37,27 @@ class Fate(Enum):
 
 
 class _Marker(msgspec.Struct, frozen=True):
-    """The record that holds an id: its time, and the arrival number and nonce that are its own."""
+    """The record that holds an id: its time, and the arrival number and nonce that are its own.
+
+    ``taken_ns`` is when its request last set out to write it.
+    """
 
     record_ns: int
     arrival: int
     nonce: int
+    taken_ns: int
 
     @classmethod
-    def of(cls, batch: Batch, place: int, identity: Identity) -> _Marker:
-        return cls(batch.timestamps[place], identity.arrival + batch.indexes[place], identity.nonce)
+    def of(cls, batch: Batch, place: int, identity: Identity, taken_ns: int) -> _Marker:
+        return cls(batch.timestamps[place], identity.arrival + batch.indexes[place], identity.nonce, taken_ns)
 
     @classmethod
     def read(cls, item: Item) -> _Marker:
-        return cls(int(item["record"]["N"]), int(item["arrival"]["N"]), int(item["nonce"]["N"]))
+        return cls(*(int(item[name]["N"]) for name in ("record", "arrival", "nonce", "taken")))
+
+    def is_same_record(self, other: _Marker) -> bool:
+        """Whether both are of one record, of different tries of its request perhaps."""
+        return (self.arrival, self.nonce) == (other.arrival, other.nonce)
 
     @property
     def position(self) -> Position:
@@ -56,8 +65,9 @@ class _Marker(msgspec.Struct, frozen=True):
 
     def attributes(self, kept_ns: int) -> Item:
         expires = -(-(self.record_ns + kept_ns) // SECOND_NS)
-        numbers = {"record": self.record_ns, "arrival": self.arrival, "nonce": self.nonce, EXPIRES: expires}
-        return {name: {"N": str(number)} for name, number in numbers.items()}
+        names = ("record", "arrival", "nonce", "taken", EXPIRES)
+        numbers = (self.record_ns, self.arrival, self.nonce, self.taken_ns, expires)
+        return {name: {"N": str(number)} for name, number in zip(names, numbers, strict=True)}
 
 
 class Markers:
@@ -70,39 +80,56 @@ class Markers:
         self._kept_ns = kept_ns
 
     def fates(self, batch: Batch, places: Iterable[int], identity: Identity, patience: Patience) -> dict[int, Fate]:
-        """Take the ids of the records at these places, which are distinct; what is to become of each record."""
+        """Take the ids of the records at these places, which are distinct; what is to become of each record.
+
+        Where the table has no capacity left the rest stays unsettled: what was taken is worth writing.
+        """
         ids = dict(given_ids(batch))
-        wanted = {place: _Marker.of(batch, place, identity) for place in places}
+        now_ns = self._clock()
+        wanted = {place: _Marker.of(batch, place, identity, now_ns) for place in places}
         claims = [(log_id_key(*ids[place]), marker.attributes(self._kept_ns)) for place, marker in wanted.items()]
-        holders = dict(zip(wanted, map(_Marker.read, self._table.claim_all(claims, patience)), strict=True))
-        fates = {place: Fate.NEW for place in wanted if holders[place] == wanted[place]}
-        open_places = {place: holder for place, holder in holders.items() if place not in fates}
+        answers = dict(zip(wanted, self._table.claim_all(claims, patience), strict=True))
+        holders = {place: _Marker.read(item) for place, item in answers.items() if item is not None}
+        fates = {place: Fate.NEW if holders.get(place) == wanted[place] else Fate.UNSETTLED for place in wanted}
         failures = 0
-        while open_places:
-            for place, fate in self._looked_up(batch, open_places, patience).items():
-                fates[place] = self._taken_over(ids[place], wanted[place], open_places[place], patience, fate)
-            open_places = {place: holder for place, holder in open_places.items() if fates[place] is Fate.UNSETTLED}
-            if open_places and not patience.wait(failures):
+        while unsettled := [place for place in holders if fates[place] is Fate.UNSETTLED]:
+            try:
+                held = self._held(batch, {place: holders[place] for place in unsettled}, wanted, patience)
+                for place in unsettled:
+                    given, holder = ids[place], holders[place]
+                    fates[place] = Fate.KNOWN if place in held else self._taken(given, wanted[place], holder, patience)
+            except StoreThrottled:
+                break
+            if Fate.UNSETTLED not in fates.values() or not patience.wait(failures):
                 break
             failures += 1
         return fates
 
-    def _looked_up(self, batch: Batch, holders: dict[int, _Marker], patience: Patience) -> dict[int, Fate]:
-        """Whether the records that hold ids are there."""
-        by_service: dict[str, list[int]] = {}
-        for place in holders:
-            by_service.setdefault(batch.service_names[place], []).append(place)
-        fates: dict[int, Fate] = {}
-        for service_name, places in by_service.items():
-            held = self._holds(service_name, [holders[place].position for place in places], patience)
-            fates |= {place: Fate.KNOWN if holders[place].position in held else Fate.UNSETTLED for place in places}
-        return fates
+    def _taken(self, given: GivenId, wanted: _Marker, holder: _Marker, patience: Patience) -> Fate:
+        """The fate of a record after trying to take its id from who holds it without having written.
 
-    def _taken_over(
-        self, given: tuple[str, str], wanted: _Marker, holder: _Marker, patience: Patience, fate: Fate
-    ) -> Fate:
-        """The fate after trying to take over an id whose request ended before its record was there."""
-        if fate is Fate.KNOWN or self._clock() - holder.arrival * 1000 <= DYNAMODB_SETTLED_NS:
-            return fate
-        mine, its = wanted.attributes(self._kept_ns), holder.attributes(self._kept_ns)
-        return Fate.NEW if self._table.take_over(log_id_key(*given), mine, its, patience) else Fate.UNSETTLED
+        A repeat takes it from its own first try: the time of taking begins anew.
+        """
+        if not wanted.is_same_record(holder) and self._clock() - holder.taken_ns <= DYNAMODB_SETTLED_NS:
+            return Fate.UNSETTLED
+        key, mine = log_id_key(*given), wanted.attributes(self._kept_ns)
+        if self._table.take_over(key, mine, holder.attributes(self._kept_ns), patience):
+            return Fate.NEW
+        # Somebody was quicker: another try of this request, maybe.
+        now_there = _Marker.read(self._table.claim(key, mine, patience))
+        return Fate.NEW if wanted.is_same_record(now_there) else Fate.UNSETTLED
+
+    def _held(
+        self, batch: Batch, holders: dict[int, _Marker], wanted: dict[int, _Marker], patience: Patience
+    ) -> set[int]:
+        """Which of these places' ids belong to others' records that are there, and retained."""
+        oldest_ns = self._clock() - self._kept_ns
+        by_service: dict[str, list[int]] = {}
+        for place, holder in holders.items():
+            if holder.record_ns > oldest_ns and not holder.is_same_record(wanted[place]):
+                by_service.setdefault(batch.service_names[place], []).append(place)
+        held: set[int] = set()
+        for service_name, places in by_service.items():
+            found = self._holds(service_name, [holders[place].position for place in places], patience)
+            held.update(place for place in places if holders[place].position in found)
+        return held

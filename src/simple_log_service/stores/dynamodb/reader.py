@@ -10,10 +10,14 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, repeat
+from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from simple_log_service.core.limits import DYNAMODB_SPAN_NS_MAX
-from simple_log_service.core.query import Query
+from simple_log_service.core.query import Page, Query
 from simple_log_service.core.record import Kind, Position, Record
+from simple_log_service.core.runs import collect, newest
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.stores.dynamodb.items import Entry, open_frame, read_entry
 from simple_log_service.stores.dynamodb.keys import TIE_MAX, Key, day_of, index_values
@@ -83,9 +87,10 @@ class EntryRun:
         """How many records of each kind it holds."""
         return self._entry.counts
 
-    def may_hold(self, timestamps: Iterable[int]) -> bool:
-        """Whether any of these times lies within it."""
-        return any(self._entry.first_ns <= timestamp <= self.time_max for timestamp in timestamps)
+    @property
+    def first_ns(self) -> int:
+        """The oldest timestamp in it, nanoseconds."""
+        return self._entry.first_ns
 
     def newest(self, query: Query) -> Iterator[Record]:
         """Its matching records below the query's ceiling and not before its range, newest first."""
@@ -99,6 +104,19 @@ class EntryRun:
         yield from open_frame(frame).run().newest(query)
 
 
+class _PageEnd:
+    """A run of nothing where another page of a Query would have to be read: whoever merges looks at the time there."""
+
+    kinds: Mapping[Kind, int] = MappingProxyType({})
+
+    def __init__(self, time_max: int) -> None:
+        self.time_max = time_max
+
+    def newest(self, query: Query) -> Iterator[Record]:  # noqa: ARG002 - a run's method
+        """Nothing."""
+        return iter(())
+
+
 class Reader:
     """Finds the runs of a query. ``type_shards`` are the writer's."""
 
@@ -107,25 +125,32 @@ class Reader:
         self._registry = registry
         self._type_shards = type_shards
 
-    def runs(self, query: Query, patience: Patience) -> Iterator[EntryRun]:
-        """The entries that may hold what matches, in falling order of their newest record."""
+    def page(self, query: Query, patience: Patience, deadline: float) -> Page:
+        """The newest records that match; ``deadline`` is a ``time.monotonic()``."""
         bodies = Bodies(self._table, patience, query.limit)
         places = self._places(query, patience)
-        streams = [self._entries(partition, query, patience, bodies, index) for partition, index in places]
-        merged = heapq.merge(*streams, key=lambda entry: -entry.position.timestamp)
-        return (EntryRun(entry, bodies) for entry in merged)
+        seen: list[EntryRun] = []
+        streams = [self._runs(partition, query, patience, bodies, seen, index) for partition, index in places]
+        if len(streams) > 1:
+            # Each has to be asked before anything can be told: all of them at once.
+            firsts = self._table.side_by_side(lambda stream: next(stream, None), streams)
+            streams = [chain([first], rest) for first, rest in zip(firsts, streams, strict=True) if first is not None]
+        merged = heapq.merge(*streams, key=lambda run: -run.time_max)
+        page = collect(_once(newest(merged, query, deadline)), query)
+        return page if page.below is None else replace(page, reach_ns=_reach_ns(seen, page.below))
 
     def holds(self, service_name: str, positions: Iterable[Position], patience: Patience) -> set[Position]:
         """Which of these positions of a service have a record."""
         wanted = set(positions)
-        query = Query(since_ns=min(wanted).timestamp, until_ns=max(wanted).timestamp + 1, service_name=service_name)
-        times = {position.timestamp for position in wanted}
         found: set[Position] = set()
-        for run in self.runs(query, patience):
-            if found == wanted or patience.is_over:
-                break
-            if run.may_hold(times):
-                found |= wanted & {record.position for record in run.newest(query)}
+        for near in _clusters(sorted(wanted)):
+            query = Query(since_ns=near[0].timestamp, until_ns=near[-1].timestamp + 1, service_name=service_name)
+            bodies = Bodies(self._table, patience, records_wanted=1)
+            for run in self._runs(service_name, query, patience, bodies, [], index=False):
+                if patience.is_over or found.issuperset(near):
+                    break
+                if isinstance(run, EntryRun) and any(run.first_ns <= each.timestamp <= run.time_max for each in near):
+                    found |= wanted & {record.position for record in run.newest(query)}
         return found
 
     def _places(self, query: Query, patience: Patience) -> list[tuple[str, bool]]:
@@ -143,24 +168,57 @@ class Reader:
             for value in index_values(log_type, self._type_shards.get(log_type, 1))
         ]
 
-    def _entries(
-        self, partition: str, query: Query, patience: Patience, bodies: Bodies, index: bool
-    ) -> Iterator[Entry]:
+    def _runs(
+        self, partition: str, query: Query, patience: Patience, bodies: Bodies, seen: list[EntryRun], index: bool
+    ) -> Iterator[EntryRun | _PageEnd]:
+        """A partition's entries that reach into the query's range, in falling order; each that comes is ``seen``."""
         low, high = _range(query)
         sizes = chain(_PAGE_SIZES, repeat(_PAGE_SIZES[-1]))
         ceiling = query.ceiling
         for page in self._table.pages(partition, low, high, sizes, patience, index=index):
             entries = [read_entry(item) for item in page]
-            # An entry from beyond the ceiling is only worth its turn if it reaches below.
-            entries = [entry for entry in entries if ceiling is None or entry.first_ns <= ceiling.timestamp]
-            for entry in entries:
+            last_ns = entries[-1].position.timestamp if entries else low.timestamp
+            # An entry that begins beyond the ceiling is not worth its turn. Its ties rise from that of its key.
+            within = [e for e in entries if ceiling is None or Position(e.first_ns, e.position.arrival) < ceiling]
+            for entry in within:
                 if entry.record is None and entry.frame is None and any(map(query.matches, entry.counts)):
                     bodies.expect(entry)
-            yield from entries
+            for entry in within:
+                run = EntryRun(entry, bodies)
+                seen.append(run)
+                yield run
+            yield _PageEnd(last_ns)
+
+
+def _once(records: Iterator[Record]) -> Iterator[Record]:
+    """The records without repeats: a retry may group anew what its first try stored in part."""
+    last: Position | None = None
+    for record in records:
+        if record.position != last:
+            yield record
+        last = record.position
+
+
+def _reach_ns(seen: Iterable[EntryRun], below: Position) -> int:
+    """The time of the newest entry that holds something below a position: where the next page has to begin."""
+    return max((run.time_max for run in seen if run.first_ns <= below.timestamp), default=below.timestamp)
+
+
+def _clusters(positions: list[Position]) -> Iterator[list[Position]]:
+    """Positions that are near each other, together: between the others may lie a month."""
+    cluster: list[Position] = []
+    for position in positions:
+        if cluster and position.timestamp - cluster[-1].timestamp > DYNAMODB_SPAN_NS_MAX:
+            yield cluster
+            cluster = []
+        cluster.append(position)
+    yield cluster
 
 
 def _range(query: Query) -> tuple[Position, Position]:
     """The keys between which all entries stand that may hold what is asked for."""
     ceiling = query.ceiling
     high = TIMESTAMP_NS_MAX if ceiling is None else min(ceiling.timestamp + DYNAMODB_SPAN_NS_MAX, TIMESTAMP_NS_MAX)
+    if query.reach_ns is not None:
+        high = min(high, query.reach_ns)
     return Position(max(query.since_ns, 0), 0), Position(high, TIE_MAX)

@@ -13,10 +13,12 @@ import msgspec
 
 from simple_log_service.core.admission import GivenId, given_ids
 from simple_log_service.core.batch import Batch
+from simple_log_service.core.errors import StoreBusy
 from simple_log_service.core.ids import log_id_of
 from simple_log_service.core.limits import (
     DAY_NS,
     DYNAMODB_READ_SECONDS_MAX,
+    DYNAMODB_READS_AT_ONCE_MAX,
     DYNAMODB_REPEAT_SECONDS_MAX,
     DYNAMODB_REQUEST_SECONDS_MAX,
     LOG_TYPES_PER_DAY_MAX,
@@ -25,7 +27,6 @@ from simple_log_service.core.limits import (
 from simple_log_service.core.ports import Clock, Metrics, Offload
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import REFUSED, THROTTLED, TOO_MANY_TYPES, Receipt, Rejection, log_id_runs
-from simple_log_service.core.runs import collect, newest
 from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
 from simple_log_service.stores.dynamodb.claims import Identities, identified
 from simple_log_service.stores.dynamodb.client import dynamodb_client
@@ -75,6 +76,7 @@ class DynamoDBStore:
         kept_ns = settings.retention_days * DAY_NS
         self._table = table
         self._offload = offload
+        self._reading = 0
         self._deadline = deadline
         self._identities = Identities(clock)
         self._registry = TypeRegistry(table, kept_ns)
@@ -103,7 +105,13 @@ class DynamoDBStore:
 
     async def recent(self, query: Query) -> Page:
         """The newest records that match: by service as of now, else as far as the index has come."""
-        return await self._offload(self._recent, query)
+        if self._reading >= DYNAMODB_READS_AT_ONCE_MAX:
+            raise StoreBusy("Too many reads are under way; try again.")
+        self._reading += 1
+        try:
+            return await self._offload(self._recent, query)
+        finally:
+            self._reading -= 1
 
     async def check(self) -> None:
         """Ask the table one cheap question; raises what asking raises, such as for want of the table or a role."""
@@ -114,10 +122,9 @@ class DynamoDBStore:
         await self._offload(self._table.close)
 
     def _recent(self, query: Query) -> Page:
-        until = self._deadline()
-        patience = Patience(until, DYNAMODB_REPEAT_SECONDS_MAX)
-        deadline = min(until, monotonic() + DYNAMODB_READ_SECONDS_MAX)
-        return collect(newest(self._reader.runs(query, patience), query, deadline), query)
+        until, now = self._deadline(), monotonic()
+        patience = Patience(min(until, now + DYNAMODB_REQUEST_SECONDS_MAX), DYNAMODB_REPEAT_SECONDS_MAX)
+        return self._reader.page(query, patience, min(until, now + DYNAMODB_READ_SECONDS_MAX))
 
     def _append(self, batch: Batch) -> Receipt:
         patience = Patience(

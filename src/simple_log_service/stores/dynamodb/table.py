@@ -5,10 +5,10 @@ Every write may be repeated: an item's key and content are the same each time, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
@@ -23,6 +23,9 @@ from simple_log_service.stores.dynamodb.faults import ConditionFailed, ItemRefus
 from simple_log_service.stores.dynamodb.items import Item, key_item, key_of
 from simple_log_service.stores.dynamodb.keys import INDEX_KEY, PARTITION_KEY, SORT_KEY, Key, number_of
 from simple_log_service.stores.dynamodb.patience import Patience
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 BATCH_WRITE_ITEMS_MAX = 25
 BATCH_GET_ITEMS_MAX = 100
@@ -52,11 +55,20 @@ class Table:
         self._count(update_units(None, item))
         return item
 
-    def claim_all(self, claims: Sequence[tuple[Key, Item]], patience: Patience) -> list[Item]:
-        """Many claims, side by side."""
-        if len(claims) == 1:
-            return [self.claim(claims[0][0], claims[0][1], patience)]
-        return list(self._calls.map(lambda claim: self.claim(claim[0], claim[1], patience), claims))
+    def claim_all(self, claims: Sequence[tuple[Key, Item]], patience: Patience) -> list[Item | None]:
+        """Many claims, side by side; ``None`` for those that there was no capacity or time for."""
+
+        def claim(wanted: tuple[Key, Item]) -> Item | None:
+            try:
+                return self.claim(*wanted, patience)
+            except StoreThrottled:
+                return None
+
+        return [claim(claims[0])] if len(claims) == 1 else list(self._calls.map(claim, claims))
+
+    def side_by_side(self, work: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+        """The results of some work that calls the table, for each of these things."""
+        return self._calls.map(work, things)
 
     def take_over(self, key: Key, attributes: Item, holder: Item, patience: Patience) -> bool:
         """Set the attributes if they still are what ``holder`` says; whether they were."""

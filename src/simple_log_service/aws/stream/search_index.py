@@ -13,9 +13,9 @@ from typing import Protocol
 
 import msgspec
 
-from simple_log_service.aws.search_documents import document, expiry_policy, index_template, plain_document
-from simple_log_service.aws.signed_http import Answer, Unreachable
-from simple_log_service.aws.sink import Outcome
+from simple_log_service.aws.stream.search_documents import document, expiry_policy, index_template, plain_document
+from simple_log_service.aws.stream.signed_http import Answer, Unreachable
+from simple_log_service.aws.stream.sink import Outcome
 from simple_log_service.core.limits import MIB
 from simple_log_service.core.record import Record
 from simple_log_service.stores.dynamodb.patience import Patience

@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from infra.restore_plan import (
-    RECOVERY_DAYS,
+from infra.profiles import RECOVERY_DAYS
+from infra.restore.plan import Plan, RestoreRefused
+from infra.restore.table import (
     VERIFIED_TAG,
-    Plan,
-    RestoreRefused,
     describe,
+    expiry_fault,
     own_tags,
+    recovery_fault,
+    recovery_of,
     restored_from,
-    tags_of,
+    tags_missing,
 )
 from simple_log_service.stores.dynamodb.keys import EXPIRES
 
@@ -52,7 +54,7 @@ class Step(NamedTuple):
 
 
 class Restoration:
-    """One restore on its way. ``say`` gets a line of progress; ``sleep`` and ``clock`` are time's, in seconds."""
+    """The restore of ``plan`` on its way. ``say`` gets lines of progress; ``sleep`` and ``clock`` count in seconds."""
 
     def __init__(
         self,
@@ -63,17 +65,17 @@ class Restoration:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._dynamodb = dynamodb
-        self._plan = plan
-        self._say = say
+        self.dynamodb = dynamodb
+        self.plan = plan
+        self.say = say
         self._sleep = sleep
         self._clock = clock
 
     def steps(self) -> list[Step]:
         """All steps up to verification, in order."""
-        source, target = self._plan.source, self._plan.target
+        source, target = self.plan.source, self.plan.target
         return [
-            Step(f"restore {source} as of {self._plan.moment:%Y-%m-%dT%H:%M:%SZ} into the new table {target}",
+            Step(f"restore {source} as of {self.plan.moment:%Y-%m-%dT%H:%M:%SZ} into the new table {target}",
                  self._is_begun, self._begin),
             Step(f"switch on time to live of {target} by `{EXPIRES}`", self._has_ttl, self._set_ttl),
             Step(f"switch on point-in-time recovery of {target}, {RECOVERY_DAYS} days", self._has_recovery,
@@ -85,7 +87,7 @@ class Restoration:
 
     def protect_source(self) -> Step:
         """The old table must outlive the switch, whatever the stack would do with it."""
-        source = self._plan.source
+        source = self.plan.source
         return Step(
             f"protect {source} from deletion", lambda: self._is_protected(source), lambda: self._protect(source)
         )
@@ -97,35 +99,35 @@ class Restoration:
 
     def mark_verified(self) -> None:
         """Set the tag that says: this restore is finished."""
-        self._retrying(lambda: self._dynamodb.tag_resource(ResourceArn=self._arn_of_target(), Tags=[VERIFIED_TAG]))
+        self._retrying(lambda: self.dynamodb.tag_resource(ResourceArn=self._arn_of_target(), Tags=[VERIFIED_TAG]))
 
     def delete_drill(self) -> None:
         """Delete what a drill made, and only that. Raises ``RestoreRefused`` for any other table."""
-        target = self._plan.target
+        target = self.plan.target
         table = self._described(target)
-        if not self._plan.is_drill or restored_from(table) != self._plan.source or "-drill-" not in target:
+        if not self.plan.is_drill or restored_from(table) != self.plan.source or "-drill-" not in target:
             raise RestoreRefused(f"{target} was not made by this drill: it stays.")
         if table.get("DeletionProtectionEnabled"):
-            self._retrying(lambda: self._dynamodb.update_table(TableName=target, DeletionProtectionEnabled=False))
+            self._retrying(lambda: self.dynamodb.update_table(TableName=target, DeletionProtectionEnabled=False))
         self._settled(target)
-        self._retrying(lambda: self._dynamodb.delete_table(TableName=target))
-        self._until(lambda: describe(self._dynamodb, target) is None, SETTLE_SECONDS_MAX, lambda: f"deleting {target}")
+        self._retrying(lambda: self.dynamodb.delete_table(TableName=target))
+        self._until(lambda: describe(self.dynamodb, target) is None, SETTLE_SECONDS_MAX, lambda: f"deleting {target}")
 
     # --- The restore itself. ---
 
     def _is_begun(self) -> bool:
-        table = describe(self._dynamodb, self._plan.target)
-        if table is not None and restored_from(table) != self._plan.source:
-            raise RestoreRefused(f"The table {self._plan.target} was not restored from {self._plan.source}.")
+        table = describe(self.dynamodb, self.plan.target)
+        if table is not None and restored_from(table) != self.plan.source:
+            raise RestoreRefused(f"The table {self.plan.target} was not restored from {self.plan.source}.")
         return table is not None
 
     def _begin(self) -> None:
-        source = self._described(self._plan.source)
+        source = self._described(self.plan.source)
         capacity = _capacity(source)
-        self._dynamodb.restore_table_to_point_in_time(
-            SourceTableName=self._plan.source,
-            TargetTableName=self._plan.target,
-            RestoreDateTime=self._plan.moment,
+        self.dynamodb.restore_table_to_point_in_time(
+            SourceTableName=self.plan.source,
+            TargetTableName=self.plan.target,
+            RestoreDateTime=self.plan.moment,
             BillingModeOverride="PROVISIONED",
             ProvisionedThroughputOverride=capacity,
             GlobalSecondaryIndexOverride=[
@@ -145,7 +147,7 @@ class Restoration:
         )
 
     def _is_restored(self) -> bool:
-        table = self._described(self._plan.target)
+        table = self._described(self.plan.target)
         indexes = table.get("GlobalSecondaryIndexes", [])
         states = {table["TableStatus"], *(index.get("IndexStatus", "ACTIVE") for index in indexes)}
         return states == {"ACTIVE"} and not table.get("RestoreSummary", {}).get("RestoreInProgress", False)
@@ -153,47 +155,42 @@ class Restoration:
     # --- What a restore does not carry. ---
 
     def _has_ttl(self) -> bool:
-        found = self._dynamodb.describe_time_to_live(TableName=self._plan.target)["TimeToLiveDescription"]
-        return bool(found["TimeToLiveStatus"] in {"ENABLED", "ENABLING"} and found.get("AttributeName") == EXPIRES)
+        return expiry_fault(self.dynamodb, self.plan.target) is None
 
     def _set_ttl(self) -> None:
         wanted = {"Enabled": True, "AttributeName": EXPIRES}
-        self._dynamodb.update_time_to_live(TableName=self._plan.target, TimeToLiveSpecification=wanted)
+        self.dynamodb.update_time_to_live(TableName=self.plan.target, TimeToLiveSpecification=wanted)
 
     def _has_recovery(self) -> bool:
-        found = self._dynamodb.describe_continuous_backups(TableName=self._plan.target)["ContinuousBackupsDescription"]
-        recovery = found.get("PointInTimeRecoveryDescription", {})
-        days = recovery.get("RecoveryPeriodInDays", RECOVERY_DAYS)
-        return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED" and days == RECOVERY_DAYS)
+        return recovery_fault(recovery_of(self.dynamodb, self.plan.target)) is None
 
     def _set_recovery(self) -> None:
         wanted = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": RECOVERY_DAYS}
-        self._dynamodb.update_continuous_backups(TableName=self._plan.target, PointInTimeRecoverySpecification=wanted)
+        self.dynamodb.update_continuous_backups(TableName=self.plan.target, PointInTimeRecoverySpecification=wanted)
 
     def _is_protected(self, table: str) -> bool:
         return bool(self._described(table).get("DeletionProtectionEnabled"))
 
     def _protect(self, table: str) -> None:
-        self._dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True)
+        self.dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True)
         self._settled(table)
 
     def _has_tags(self) -> bool:
-        there = tags_of(self._dynamodb, self._arn_of_target())
-        return all(tag in there for tag in own_tags(self._dynamodb, self._plan.source))
+        return not tags_missing(self.dynamodb, self.plan.source, self.plan.target)
 
     def _copy_tags(self) -> None:
-        tags = own_tags(self._dynamodb, self._plan.source)
-        self._dynamodb.tag_resource(ResourceArn=self._arn_of_target(), Tags=tags)
+        tags = own_tags(self.dynamodb, self.plan.source)
+        self.dynamodb.tag_resource(ResourceArn=self._arn_of_target(), Tags=tags)
 
     def _has_streams(self) -> bool:
-        return self._streams(self._plan.source) <= self._streams(self._plan.target)
+        return self._streams(self.plan.source) <= self._streams(self.plan.target)
 
     def _copy_streams(self) -> None:
-        for arn in sorted(self._streams(self._plan.source) - self._streams(self._plan.target)):
-            self._dynamodb.enable_kinesis_streaming_destination(TableName=self._plan.target, StreamArn=arn)
+        for arn in sorted(self._streams(self.plan.source) - self._streams(self.plan.target)):
+            self.dynamodb.enable_kinesis_streaming_destination(TableName=self.plan.target, StreamArn=arn)
 
     def _streams(self, table: str) -> set[str]:
-        found = self._dynamodb.describe_kinesis_streaming_destination(TableName=table)
+        found = self.dynamodb.describe_kinesis_streaming_destination(TableName=table)
         return {
             each["StreamArn"]
             for each in found.get("KinesisDataStreamDestinations", [])
@@ -219,7 +216,7 @@ class Restoration:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _BUSY or self._clock() > deadline:
                     raise
-                self._say(f"{error.response['Error']['Code']}: trying again")
+                self.say(f"{error.response['Error']['Code']}: trying again")
             self._sleep(POLL_SECONDS)
 
     def _until(self, is_so: Callable[[], bool], seconds_max: float, progress: Callable[[], str]) -> None:
@@ -227,7 +224,7 @@ class Restoration:
         while not self._retrying(is_so):
             if self._clock() > deadline:
                 raise RestoreRefused(f"Not done after {seconds_max:.0f} s: {progress()}. Run it again to go on.")
-            self._say(progress())
+            self.say(progress())
             self._sleep(POLL_SECONDS)
 
     def _settled(self, table: str) -> None:
@@ -236,13 +233,13 @@ class Restoration:
         )
 
     def _described(self, table: str) -> dict[str, Any]:
-        found = describe(self._dynamodb, table)
+        found = describe(self.dynamodb, table)
         if found is None:
             raise RestoreRefused(f"The table {table} is not there.")
         return found
 
     def _arn_of_target(self) -> str:
-        return str(self._described(self._plan.target)["TableArn"])
+        return str(self._described(self.plan.target)["TableArn"])
 
 
 def _capacity(owner: dict[str, Any]) -> dict[str, int]:

@@ -11,8 +11,7 @@ import os
 import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -20,21 +19,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from infra.profiles import PROFILES, Profile, Refused, profile_of
-from infra.restore_plan import Plan, RestoreRefused, parse_moment, plan_restore
-from infra.restore_proof import prove_newest, shortcomings
-from infra.restore_steps import Restoration, Step
+from infra.profiles import PROFILES, Refused, profile_of
+from infra.restore import procedure
+from infra.restore.plan import RestoreRefused, parse_moment, plan_restore
+from infra.restore.procedure import Confirm, Declined, take
+from infra.restore.steps import Restoration
 
 EXIT_REFUSED = 1
 EXIT_DECLINED = 3
 """Somebody said no; running it again goes on from there."""
-
-Say = Callable[[str], None]
-Confirm = Callable[[str], bool]
-
-
-class Declined(Exception):
-    """A step was not agreed to."""
 
 
 def switch_command(environment: str, table: str, context: Sequence[str] = ()) -> list[str]:
@@ -46,31 +39,6 @@ def switch_command(environment: str, table: str, context: Sequence[str] = ()) ->
     options = " ".join(f"-c {shlex.quote(each)}" for each in (*settings, f"restored_table={table}"))
     # Make expands a dollar sign, and then the shell reads the rest.
     return ["make", "deploy", f"ENV={environment}", f"CONTEXT={options.replace('$', '$$')}"]
-
-
-def restore(restoration: Restoration, dynamodb: Any, plan: Plan, profile: Profile, say: Say, confirm: Confirm) -> None:
-    """Everything up to the switch: make the table, make it whole, prove it. Raises ``RestoreRefused``, ``Declined``."""
-    began, *rest = restoration.steps()
-    _take(restoration, began, say, confirm)
-    restoration.wait_until_restored()
-    say(f"{plan.target} is restored")
-    for step in rest:
-        _take(restoration, step, say, confirm)
-    wrong = shortcomings(dynamodb, plan)
-    if wrong:
-        raise RestoreRefused(f"{plan.target} is not what {plan.source} is: {'; '.join(wrong)}.")
-    say("described: key, index, encryption, time to live, recovery, protection and tags are those of the source")
-    say(prove_newest(dynamodb, plan, profile.type_shards))
-
-
-def _take(restoration: Restoration, step: Step, say: Say, confirm: Confirm) -> None:
-    if restoration.is_done(step):
-        say(f"done already: {step.what}")
-        return
-    if not confirm(step.what):
-        raise Declined(step.what)
-    restoration.run(step)
-    say(f"done: {step.what}")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -102,15 +70,14 @@ def main(
         profile = profile_of(environment, dict(each.partition("=")[::2] for each in context))
         dynamodb = _client(region, aws_profile)
         table = source or profile.restored_table or profile.named("logs")
-        plan = plan_restore(dynamodb, table, parse_moment(moment), is_drill=drill)
-        restoration = Restoration(dynamodb, plan, _say)
-        began = time.monotonic()
-        restore(restoration, dynamodb, plan, profile, _say, confirm)
         if drill:
-            restoration.delete_drill()
-            _say(f"the drill took {(time.monotonic() - began) / 60:.0f} minutes, and left nothing behind")
+            seconds = procedure.drill(dynamodb, table, parse_moment(moment), profile.type_shards, _say, confirm)
+            _say(f"the drill took {seconds / 60:.0f} minutes, and left nothing behind")
             return
-        _switch(restoration, plan, environment, context, confirm)
+        plan = plan_restore(dynamodb, table, parse_moment(moment), is_drill=False)
+        restoration = Restoration(dynamodb, plan, _say)
+        procedure.restore(restoration, profile.type_shards, confirm)
+        _switch(restoration, environment, context, confirm)
     except (RestoreRefused, Refused, BotoCoreError, ClientError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_REFUSED)
@@ -119,9 +86,10 @@ def main(
         sys.exit(EXIT_DECLINED)
 
 
-def _switch(restoration: Restoration, plan: Plan, environment: str, context: Sequence[str], confirm: Confirm) -> None:
+def _switch(restoration: Restoration, environment: str, context: Sequence[str], confirm: Confirm) -> None:
     """Protect the old table, then deploy with the new one, or say how."""
-    _take(restoration, restoration.protect_source(), _say, confirm)
+    plan = restoration.plan
+    take(restoration, restoration.protect_source(), confirm)
     restoration.mark_verified()
     command = switch_command(environment, plan.target, context)
     back = shlex.join(switch_command(environment, plan.source, context))

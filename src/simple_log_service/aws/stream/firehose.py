@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from simple_log_service.aws.sink import Outcome
+from simple_log_service.aws.stream.sink import Outcome
 from simple_log_service.core.limits import KIB, MIB
 from simple_log_service.core.record import Record
 from simple_log_service.stores.dynamodb.patience import Patience

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from simple_log_service.aws.consumer_home import consumer_home
+from simple_log_service.aws.stream.home import consumer_home
 
 handler = consumer_home()

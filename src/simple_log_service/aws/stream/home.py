@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Any
 
 import botocore.session
 import msgspec
 from botocore.config import Config
-from msgspec import Meta
 
-from simple_log_service.aws.aside import DeadLetters
-from simple_log_service.aws.consumer import Consumer, patience_until
-from simple_log_service.aws.firehose import ParquetStream
-from simple_log_service.aws.search_index import SearchIndex
-from simple_log_service.aws.settings import PREFIX, BadSettings
-from simple_log_service.aws.signed_http import SignedHttp
-from simple_log_service.aws.sink import Sink
+from simple_log_service.aws.settings import NotEmpty, RetentionDays, settings_of_the_function
+from simple_log_service.aws.stream.aside import DeadLetters
+from simple_log_service.aws.stream.consumer import Consumer, patience_until
+from simple_log_service.aws.stream.firehose import ParquetStream
+from simple_log_service.aws.stream.search_index import SearchIndex
+from simple_log_service.aws.stream.signed_http import SignedHttp
+from simple_log_service.aws.stream.sink import Sink
 from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT
 from simple_log_service.stores.dynamodb.patience import Patience
 
@@ -33,31 +31,17 @@ class ConsumerSettings(msgspec.Struct, frozen=True):
     ``endpoint_url`` stands for the addresses of Firehose and SQS: for tests.
     """
 
-    region: str
-    dead_letters_url: Annotated[str, Meta(min_length=1)]
+    region: NotEmpty
+    dead_letters_url: NotEmpty
     search_url: str | None = None
     firehose_name: str | None = None
-    retention_days: Annotated[int, Meta(ge=1, le=3650)] = RETENTION_DAYS_DEFAULT
+    retention_days: RetentionDays = RETENTION_DAYS_DEFAULT
     endpoint_url: str | None = None
-
-
-def consumer_settings(environ: Mapping[str, str]) -> ConsumerSettings:
-    """The settings of an environment: ``SIMPLE_LOG_SERVICE_`` and the field's name. Raises ``BadSettings``."""
-    names = {field.name: PREFIX + field.name.upper() for field in msgspec.structs.fields(ConsumerSettings)}
-    names["region"] = "AWS_REGION"
-    try:
-        return msgspec.convert(
-            {name: environ[variable] for name, variable in names.items() if variable in environ},
-            ConsumerSettings,
-            strict=False,
-        )
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{PREFIX}*: {error}") from None
 
 
 def consumer_home() -> Consumer:
     """The consumer that this process's environment describes."""
-    return consumer_of(consumer_settings(os.environ))
+    return consumer_of(settings_of_the_function(ConsumerSettings))
 
 
 def consumer_of(settings: ConsumerSettings, *, patience: Callable[[float], Patience] = patience_until) -> Consumer:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from infra.constructs.table import INDEX_NAME
 from infra.profiles import Profile
 from simple_log_service.core.alarms import Figure
-from simple_log_service.core.signals import Signal
+from simple_log_service.core.signals import INTERNAL_ERRORS, Signal
+from simple_log_service.stores.dynamodb.keys import INDEX_NAME
 
 SCALE = {Figure.HANDLER_SECONDS: 1000}
 """How many of CloudWatch's units are one of ours, where they differ: it has durations in milliseconds."""
@@ -73,7 +73,8 @@ class Sources:
         """What an alarm watches."""
         match figure:
             case Figure.HANDLER_ERRORS:
-                return self.of_functions("Errors")
+                # The handlers answer 503 to what is unexpected, and count it: Lambda sees what ended them alone.
+                return [*self.of_functions("Errors"), self.of_service(INTERNAL_ERRORS)]
             case Figure.HANDLER_SECONDS:
                 return self.of_functions("Duration")
             case Figure.STORE_THROTTLES:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from infra.restore_plan import INDEX_NAME, RECOVERY_DAYS, Plan, RestoreRefused, describe, own_tags
+from infra.restore.plan import Plan, RestoreRefused
+from infra.restore.table import describe, expiry_fault, recovery_fault, recovery_of, tags_missing
 from simple_log_service.core.limits import SECOND_NS
 from simple_log_service.stores.dynamodb.keys import (
-    EXPIRES,
     INDEX_KEY,
+    INDEX_NAME,
     PARTITION_KEY,
     SORT_KEY,
     TYPES_PARTITION,
@@ -84,18 +85,9 @@ def prove_newest(dynamodb: Any, plan: Plan, shards: Mapping[str, int]) -> str:
 
 
 def _beside_the_description(dynamodb: Any, plan: Plan) -> list[str]:
-    wrong = []
-    ttl = dynamodb.describe_time_to_live(TableName=plan.target)["TimeToLiveDescription"]
-    if ttl["TimeToLiveStatus"] not in {"ENABLED", "ENABLING"} or ttl.get("AttributeName") != EXPIRES:
-        wrong.append(f"time to live is {ttl['TimeToLiveStatus']}")
-    backups = dynamodb.describe_continuous_backups(TableName=plan.target)["ContinuousBackupsDescription"]
-    recovery = backups.get("PointInTimeRecoveryDescription", {})
-    if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
-        wrong.append("point-in-time recovery is off")
-    elif recovery.get("RecoveryPeriodInDays", RECOVERY_DAYS) != RECOVERY_DAYS:
-        wrong.append(f"point-in-time recovery reaches back {recovery['RecoveryPeriodInDays']} days")
-    there = own_tags(dynamodb, plan.target)
-    return wrong + [f"the tag {tag['Key']} is missing" for tag in own_tags(dynamodb, plan.source) if tag not in there]
+    faults = (expiry_fault(dynamodb, plan.target), recovery_fault(recovery_of(dynamodb, plan.target)))
+    missing = tags_missing(dynamodb, plan.source, plan.target)
+    return [fault for fault in faults if fault is not None] + [f"the tag {name} is missing" for name in missing]
 
 
 def _types(dynamodb: Any, table: str, until: datetime) -> list[str]:

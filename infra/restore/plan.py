@@ -12,14 +12,11 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
+from infra.restore.table import VERIFIED_TAG, describe, recovery_of, restored_from, tags_of
+from simple_log_service.core.limits import SECOND_NS
 from simple_log_service.core.timestamps import parse_rfc3339
 
-VERIFIED_TAG = {"Key": "simple-log-service:restore", "Value": "verified"}
-RECOVERY_DAYS = 35
-"""How far point-in-time recovery reaches back, of a restored table too."""
-INDEX_NAME = "TimestampIndex"
 LATEST = "latest"
-_SECOND_NS = 10**9
 
 
 class RestoreRefused(Exception):
@@ -47,7 +44,7 @@ def parse_moment(text: str) -> datetime | None:
     if text == LATEST:
         return None
     try:
-        return datetime.fromtimestamp(parse_rfc3339(text) // _SECOND_NS, UTC)
+        return datetime.fromtimestamp(parse_rfc3339(text) // SECOND_NS, UTC)
     except ValueError:
         raise RestoreRefused(f"{text!r} is no moment: write 2026-01-31T12:00:00Z, with an offset, or latest.") from None
 
@@ -55,7 +52,7 @@ def parse_moment(text: str) -> datetime | None:
 def recovery_window(dynamodb: Any, table: str) -> Window:
     """The window of point-in-time recovery. Raises ``RestoreRefused`` where there is none."""
     try:
-        found = dynamodb.describe_continuous_backups(TableName=table)
+        recovery = recovery_of(dynamodb, table)
     except ClientError as error:
         if error.response["Error"]["Code"] in {"TableNotFoundException", "ResourceNotFoundException"}:
             raise RestoreRefused(
@@ -63,7 +60,6 @@ def recovery_window(dynamodb: Any, table: str) -> Window:
                 "docs/DISASTER_RECOVERY.md."
             ) from None
         raise
-    recovery = found["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
         raise RestoreRefused(
             f"Point-in-time recovery of {table} is off, so there is nothing to restore from but the vault of AWS "
@@ -98,36 +94,6 @@ def plan_restore(dynamodb: Any, source: str, moment: datetime | None, *, is_dril
             "Deploy with it, or choose another moment."
         )
     return Plan(source, target, chosen, is_drill)
-
-
-def describe(dynamodb: Any, table: str) -> dict[str, Any] | None:
-    """The table's description, ``None`` where there is no such table."""
-    try:
-        found: dict[str, Any] = dynamodb.describe_table(TableName=table)["Table"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return None
-        raise
-    return found
-
-
-def restored_from(table: dict[str, Any]) -> str | None:
-    """The name of the table that this one was restored from, if it was."""
-    arn = table.get("RestoreSummary", {}).get("SourceTableArn")
-    return arn.rpartition("/")[2] if arn else None
-
-
-def tags_of(dynamodb: Any, arn: str) -> list[dict[str, str]]:
-    """All tags of a table."""
-    pages = dynamodb.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
-    return [tag for page in pages for tag in page["Tags"]]
-
-
-def own_tags(dynamodb: Any, table: str) -> list[dict[str, str]]:
-    """The tags that a restored table has to have, too: not AWS's, which nobody may set, nor the mark of a restore."""
-    described = describe(dynamodb, table)
-    tags = tags_of(dynamodb, described["TableArn"]) if described else []
-    return [tag for tag in tags if not tag["Key"].startswith("aws:") and tag["Key"] != VERIFIED_TAG["Key"]]
 
 
 def _unfinished(dynamodb: Any, source: str, stem: str) -> list[Plan]:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from simple_log_service.aws.aside import Aside, aside_of
 from simple_log_service.aws.deadline import Deadline
 from simple_log_service.aws.handler import Context
-from simple_log_service.aws.sink import Sink
-from simple_log_service.aws.unpacking import Unreadable, unpack
+from simple_log_service.aws.stream.aside import Aside, aside_of
+from simple_log_service.aws.stream.sink import Sink
+from simple_log_service.aws.stream.unpacking import Unreadable, unpack
 from simple_log_service.core.record import Record
 from simple_log_service.stores.dynamodb.patience import Patience
 
