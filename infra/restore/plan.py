@@ -81,7 +81,7 @@ def plan_restore(dynamodb: Any, source: str, moment: datetime | None, *, is_dril
         if plan.moment == moment:
             return plan
     window = recovery_window(dynamodb, source)
-    chosen = moment or window.latest.replace(microsecond=0)
+    chosen = moment or window.latest.astimezone(UTC).replace(microsecond=0)
     if not window.earliest - timedelta(seconds=1) < chosen <= window.latest:
         raise RestoreRefused(
             f"{source} can be restored to moments from {_text(window.earliest)} to {_text(window.latest)}, and "

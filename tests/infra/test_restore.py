@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -100,6 +100,14 @@ def test_a_restored_table_has_everything_that_its_source_has(dynamodb: Recoverab
     assert any("the newest record, of shop" in line for line in operator.heard)
     restoration.mark_verified()
     assert VERIFIED_TAG in tags_of(dynamodb, table["TableArn"])
+
+
+def test_the_latest_moment_is_named_in_utc_wherever_the_operator_is(dynamodb: Recoverable) -> None:
+    """botocore gives times in the machine's own zone."""
+    earliest, latest = dynamodb.window
+    in_new_york = timezone(timedelta(hours=-5))
+    dynamodb.window = (earliest.astimezone(in_new_york), latest.astimezone(in_new_york))
+    assert plan(dynamodb, None).target == f"{SOURCE}-restored-{latest:%Y%m%dT%H%M%SZ}"
 
 
 def test_each_step_that_changes_something_asks_first_and_the_others_do_not(dynamodb: Recoverable) -> None:
