@@ -125,6 +125,14 @@ PASSAGE: tuple[Assumption, ...] = (
         answered_by="either",
     ),
     Assumption(
+        name="encoded_letter_in_a_path",
+        belief="%61 in a path is not a: IAM judges the path as it came, so a Deny on one service cannot be passed by.",
+        source="the event's path is reported to be the raw one; the handler refuses where it and the parameter differ",
+        request=Ask("GET", "/services/%61/logs"),
+        status=(400, 403),
+        answered_by="either",
+    ),
+    Assumption(
         name="doubled_slash_in_a_path",
         belief="// in a path is no route.",
         source="the contract: bad input",

@@ -14,13 +14,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from support import faulty_dynamodb as faults
 from support.dynalite import create_table, delete_table, dynamodb_client
-from support.faulty_dynamodb import FaultyDynamoDB, Json, faulty_dynamodb
-
-
-@pytest.fixture
-def proxy(dynamodb_url: str) -> Iterator[FaultyDynamoDB]:
-    with faulty_dynamodb(dynamodb_url) as made:
-        yield made
+from support.faulty_dynamodb import FaultyDynamoDB, Json
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -28,18 +28,6 @@ from support.faulty_dynamodb import FaultyDynamoDB, Json
 from support.stores import NOON, Given, SetClock, batch_of, generated_ids, messages, read_all, retry_key
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest.fixture
-def proxy(dynamodb_url: str) -> Iterator[FaultyDynamoDB]:
-    """What stands before the engine."""
-    with faults.faulty_dynamodb(dynamodb_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
 
 
 @pytest.fixture

@@ -31,17 +31,6 @@ OF_SHOP = Query(since_ns=0, service_name="shop")
 
 
 @pytest.fixture
-def proxy(dynamodb_url: str) -> Iterator[FaultyDynamoDB]:
-    with faults.faulty_dynamodb(dynamodb_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
 def table(dynamodb_url: str) -> Iterator[str]:
     name = f"logs-{uuid4().hex}"
     create_table(dynamodb_url, name)

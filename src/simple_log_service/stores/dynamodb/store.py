@@ -30,6 +30,7 @@ from simple_log_service.core.receipts import REFUSED, THROTTLED, TOO_MANY_TYPES,
 from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
 from simple_log_service.stores.dynamodb.claims import Identities, identified
 from simple_log_service.stores.dynamodb.client import dynamodb_client
+from simple_log_service.stores.dynamodb.items import Item
 from simple_log_service.stores.dynamodb.keys import INDEX_NAME, day_of
 from simple_log_service.stores.dynamodb.markers import Fate, Markers
 from simple_log_service.stores.dynamodb.patience import Patience
@@ -140,7 +141,8 @@ class DynamoDBStore:
         fates = self._markers.fates(batch, first.values(), identity, patience)
         known = {place for place, fate in fates.items() if fate is Fate.KNOWN}
         refused |= {place: THROTTLED for place, fate in fates.items() if fate is Fate.UNSETTLED}
-        stored = [place for place in range(len(batch)) if place not in refused | repeats and place not in known]
+        not_stored = refused.keys() | repeats.keys() | known
+        stored = [place for place in range(len(batch)) if place not in not_stored]
         refused |= self._write(batch, stored, identity, patience)
         # What repeats a record of its own batch shares its fate.
         refused |= {place: refused[original] for place, original in repeats.items() if original in refused}
@@ -155,15 +157,17 @@ class DynamoDBStore:
     def _write(self, batch: Batch, places: list[int], identity: Identity, patience: Patience) -> dict[int, str]:
         """Write the records at these places; which of them are not stored, with the code that says why."""
         writes = list(self._chunker.writes(batch, places, identity))
-        with_body = [write for write in writes if write.stored.body is not None]
-        bodies = [write.stored.body for write in with_body if write.stored.body is not None]
-        lost = {id(with_body[place]): code for place, code in self._table.write_all(bodies, patience).items()}
-        ready = [write for write in writes if id(write) not in lost]
-        lost |= {
-            id(ready[place]): code
-            for place, code in self._table.write_all([write.stored.entry for write in ready], patience).items()
-        }
-        return {place: lost[id(write)] for write in writes if id(write) in lost for place in write.places}
+        bodies = {number: write.stored.body for number, write in enumerate(writes) if write.stored.body is not None}
+        lost = self._lost(bodies, patience)
+        # An entry without its body would be one that nobody can open.
+        entries = {number: write.stored.entry for number, write in enumerate(writes) if number not in lost}
+        lost |= self._lost(entries, patience)
+        return {place: code for number, code in lost.items() for place in writes[number].places}
+
+    def _lost(self, items: Mapping[int, Item], patience: Patience) -> dict[int, str]:
+        """Write items; by number, the codes of those that are not stored."""
+        numbers = list(items)
+        return {numbers[at]: code for at, code in self._table.write_all(list(items.values()), patience).items()}
 
 
 def _receipt(batch: Batch, identity: Identity, refused: Mapping[int, str], duplicates: Collection[int]) -> Receipt:
