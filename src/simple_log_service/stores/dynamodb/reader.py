@@ -23,13 +23,13 @@ from simple_log_service.stores.dynamodb.items import Entry, open_frame, read_ent
 from simple_log_service.stores.dynamodb.keys import TIE_MAX, Key, day_of, index_values
 from simple_log_service.stores.dynamodb.patience import Patience
 from simple_log_service.stores.dynamodb.registry import TypeRegistry
-from simple_log_service.stores.dynamodb.table import BATCH_GET_ITEMS_MAX, Table
+from simple_log_service.stores.dynamodb.table import Table
 from simple_log_service.stores.packing import FrameDamaged
 
 _PAGE_SIZES = (32, 64, 128, 256)
 """Entries in a page of a Query, the last again and again: a Query bills what it reads, so the first ones are small."""
 _BODIES_AT_ONCE_MAX = 16
-"""About half a MiB."""
+"""About half a MiB, and well under the 100 items of a BatchGetItem."""
 
 
 class Bodies:
@@ -65,7 +65,6 @@ class Bodies:
             if following.body_key not in keys and following.body_key not in self._frames:
                 keys[following.body_key] = None
                 records += sum(following.counts.values())
-        assert len(keys) <= BATCH_GET_ITEMS_MAX
         found = self._table.get_all(keys, self._patience)
         self._frames |= {key: bytes(item["frame"]["B"]) for key, item in found.items()}
 

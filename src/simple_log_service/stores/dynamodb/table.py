@@ -28,8 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH_WRITE_ITEMS_MAX = 25
-BATCH_GET_ITEMS_MAX = 100
-"""DynamoDB's own bounds, of items in a call."""
+"""DynamoDB's own bound, of items in a call."""
 
 
 class Table:
@@ -92,7 +91,7 @@ class Table:
         return item
 
     def get_all(self, keys: Iterable[Key], patience: Patience) -> dict[Key, Item]:
-        """The items that there are under at most ``BATCH_GET_ITEMS_MAX`` keys, as of now."""
+        """The items that there are under at most 100 keys, DynamoDB's own bound, as of now."""
         found: dict[Key, Item] = {}
         asked: Any = {self.name: {"Keys": [key_item(key) for key in keys], "ConsistentRead": True}}
         failures = 0
