@@ -30,8 +30,8 @@ format: $(VENV)/ready  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/ready  ## Measure this machine's ceilings and the service beside them
-	$(BIN)/python -m bench
+bench: $(VENV)/ready  ## Measure this machine and the service on it, about 5 minutes: make bench ARGS="--quick"
+	@$(BIN)/python -m bench $(ARGS)
 
 package: $(VENV)/ready  ## Build the Lambda functions' code into build/: make package ARGS="--architecture x86_64"
 	@$(BIN)/python scripts/build_lambda.py $(ARGS)
@@ -62,7 +62,7 @@ lock:  ## Choose versions anew (needs uv)
 		--no-header --upgrade -o requirements/runtime.txt
 	uv pip compile -q pyproject.toml --group dev --extra aws --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --upgrade -c requirements/runtime.txt -o requirements/dev.txt
-	printf 'msgspec\nzstandard\n' | uv pip compile -q - --universal --python-version 3.11 --generate-hashes \
+	printf 'google-re2\nmsgspec\nzstandard\n' | uv pip compile -q - --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --upgrade -c requirements/runtime.txt -o requirements/lambda.txt
 
 clean:  ## Remove what was built; ./data stays

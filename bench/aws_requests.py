@@ -18,7 +18,8 @@ from bench.requests import SERVICES, TYPES, Bodies
 from infra.costs import Request, ingest_ms, read_ms
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.decode import decode_batch
-from simple_log_service.core.limits import DAY_NS, RETENTION_DAYS_DEFAULT, SECOND_NS
+from simple_log_service.core.limits import SECOND_NS
+from simple_log_service.core.retention import Retention
 from simple_log_service.core.validation import Rules
 from simple_log_service.stores.dynamodb.capacity import (
     Units,
@@ -44,7 +45,7 @@ NOW_NS = 1_790_000_000 * SECOND_NS
 _PAGE_SIZES = (32, 64, 128)
 _RULES = Rules(now_ns=2**62, oldest_ns=0, newest_ns=2**62)
 _IDENTITY = Identity(NOW_NS // 1000, 0x1234_5678_9ABC_DEF0)
-_CHUNKER = Chunker({}, RETENTION_DAYS_DEFAULT * DAY_NS // SECOND_NS)
+_CHUNKER = Chunker({}, Retention())
 
 Mix = Literal["single", "own", "mixed"]
 """Who sends: one service with one type; 50 services with 8 types, one of each in a request; or all in every request."""

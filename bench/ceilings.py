@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.requests import REGION, Request
+from bench.requests import Request
+from bench.targets.own import REGION
 from simple_log_service.api.access_key import AccessKey
 from simple_log_service.api.identity import Principal
 from simple_log_service.api.policy import ADMIN, Policy

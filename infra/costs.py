@@ -227,7 +227,10 @@ def _on_demand(flows: list[Traffic]) -> Usage:
 
 
 def _kept(profile: Profile, flows: list[Traffic]) -> Usage:
-    """The table and its index in the steady state; recovery and backups are of the table alone."""
+    """The table and its index in the steady state; recovery and backups are of the table alone.
+
+    All is taken to be kept for ``retention_days``: which services send how much is not known here.
+    """
     kept_seconds = profile.retention_days * DAY_SECONDS
     table_gb = _sum(flows, "table_bytes") * kept_seconds / GB
     index_gb = _sum(flows, "index_bytes") * kept_seconds / GB

@@ -14,7 +14,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, RETENTION_DAYS_MAX, TYPE_SHARDS_MAX
+from simple_log_service.core.limits import (
+    LOG_TYPE_CHARS_MAX,
+    RETENTION_DAYS_DEFAULT,
+    RETENTION_DAYS_MAX,
+    SERVICE_NAME_CHARS_MAX,
+    TYPE_SHARDS_MAX,
+)
+from simple_log_service.core.validation import names_error
 
 SERVICE = "simple-log-service"
 RECOVERY_DAYS = 35
@@ -23,6 +30,7 @@ RECOVERY_DAYS = 35
 Environment = Literal["dev", "prod"]
 Units = Annotated[int, Meta(ge=1, le=40_000)]
 """Read or write capacity units; the upper bound is DynamoDB's default quota of a table."""
+Days = Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX)]
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365]
 """Some of the periods that CloudWatch Logs offers."""
 
@@ -38,8 +46,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``table_data_events`` CloudTrail records every access to the table. ``backup_retention_days`` keeps so many daily
     copies of the whole table, beside point-in-time recovery, which reaches back 35 days for a fraction of it. An
     account has one Config recorder and one API Gateway account role in each region: ``config_recorder`` and
-    ``api_gateway_account_role`` make them where there are none. ``type_shards`` spreads a hot log type over so many
-    values of the index. ``restored_table`` takes a table that was restored from a backup in place of making one.
+    ``api_gateway_account_role`` make them where there are none. ``retention_by_service`` and ``retention_by_type`` keep
+    records of these for other days than ``retention_days``; a service's win over its type's. ``type_shards`` spreads a
+    hot log type over so many values of the index. ``restored_table`` takes a table that was restored from a backup in
+    place of making one.
     """
 
     environment: Environment
@@ -51,8 +61,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     capacity_units_max: Units = 100
     capacity_target_percent: Annotated[int, Meta(ge=20, le=90)] = 70
     log_retention_days: LogRetentionDays = 7
-    retention_days: Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX)] = RETENTION_DAYS_DEFAULT
-    backup_retention_days: Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX)] = 7
+    retention_days: Days = RETENTION_DAYS_DEFAULT
+    retention_by_service: dict[str, Days] = {}
+    retention_by_type: dict[str, Days] = {}
+    backup_retention_days: Days = 7
     alarm_email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
     architecture: Literal["arm64", "x86_64"] = "arm64"
     python_version: Literal["3.11", "3.12", "3.13"] = "3.11"
@@ -69,6 +81,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Refuse what no single field can tell."""
         if self.capacity_units_min > self.capacity_units_max:
             raise ValueError("capacity_units_min must not be over capacity_units_max")
+        for setting, names, chars_max in (
+            ("retention_by_service", self.retention_by_service, SERVICE_NAME_CHARS_MAX),
+            ("retention_by_type", self.retention_by_type, LOG_TYPE_CHARS_MAX),
+        ):
+            error = names_error(names, chars_max)
+            if error is not None:
+                raise ValueError(f"{setting}: {error}")
 
     @property
     def prefix(self) -> str:

@@ -1,7 +1,7 @@
 """Build the Lambda functions' package: ``build/lambda-ARCHITECTURE/`` and the same as a zip file, byte for byte again.
 
 It holds our own core, api, DynamoDB store and functions, and what ``requirements/lambda.txt`` pins, as wheels that run
-on Lambda (``manylinux2014``: Python 3.11 there is Amazon Linux 2). botocore comes with Lambda's runtime, unless
+on Lambda, where Python 3.11 is Amazon Linux 2, with glibc 2.26. botocore comes with Lambda's runtime, unless
 ``--with-botocore`` packs the pinned one, stripped to the services that the functions call.
 
 Byte code goes along: the folder is read-only on Lambda, where a cold start would compile every module anew. Its marker
@@ -25,8 +25,12 @@ PACKAGE = "simple_log_service"
 OUR_PARTS = ("__init__.py", "core", "api", "stores/__init__.py", "stores/packing.py", "stores/dynamodb", "aws")
 """Of the package: the rest belongs to the embedded home, the client and the command line."""
 
-PLATFORMS = {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}
-"""pip's names of Lambda's architectures."""
+PLATFORMS = {
+    "arm64": ("manylinux2014_aarch64", "manylinux_2_26_aarch64"),
+    "x86_64": ("manylinux2014_x86_64", "manylinux_2_27_x86_64"),
+}
+"""pip's names of Lambda's architectures, the better fit first. google-re2's wheels for x86_64 name glibc 2.27, as they
+were built against it, but ask for nothing newer than 2.17; a test looks."""
 
 ZIP_BYTES_MAX = 8 * 1024 * 1024
 """Without botocore: a larger package has taken in something that it does not need, and starts more slowly."""
@@ -104,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 def _install(requirements: Path, folder: Path, architecture: str, python: str) -> None:
     """Wheels only, each with a hash that the lock file knows, and nothing that it does not name."""
     options = ["--only-binary=:all:", "--require-hashes", "--no-deps", "--no-compile", "--quiet"]
-    target = ["--platform", PLATFORMS[architecture], "--python-version", python, "--implementation", "cp"]
+    platforms = [part for platform in PLATFORMS[architecture] for part in ("--platform", platform)]
+    target = [*platforms, "--python-version", python, "--implementation", "cp"]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *options, *target]
     subprocess.run([*command, "--target", folder, "--upgrade", "-r", requirements], check=True)
 

@@ -53,7 +53,7 @@ class Api(Construct):
             self,
             "Rest",
             rest_api_name=profile.named("api"),
-            description=f"POST /logs and GET /logs/recent of {profile.prefix}.",
+            description=f"POST /logs, GET /logs/recent and GET /logs/stats of {profile.prefix}.",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             binary_media_types=["*/*"],
             cloud_watch_role=False,

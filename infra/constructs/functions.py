@@ -147,6 +147,8 @@ def _environment(profile: Profile, table: LogTable) -> dict[str, str]:
         "SIMPLE_LOG_SERVICE_TABLE_NAME": table.name,
         "SIMPLE_LOG_SERVICE_INDEX_NAME": INDEX_NAME,
         "SIMPLE_LOG_SERVICE_RETENTION_DAYS": str(profile.retention_days),
+        "SIMPLE_LOG_SERVICE_RETENTION_BY_SERVICE": json.dumps(profile.retention_by_service, sort_keys=True),
+        "SIMPLE_LOG_SERVICE_RETENTION_BY_TYPE": json.dumps(profile.retention_by_type, sort_keys=True),
         "SIMPLE_LOG_SERVICE_TYPE_SHARDS": json.dumps(profile.type_shards, sort_keys=True),
         "SIMPLE_LOG_SERVICE_METRICS_NAMESPACE": profile.metrics_namespace,
     }

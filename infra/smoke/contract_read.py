@@ -10,6 +10,7 @@ from infra.smoke.contract_ingest import Error, messages, receipt
 from infra.smoke.findings import Check, NotHeld, checks_of, expect
 from infra.smoke.scene import Scene, ago, record
 from simple_log_service.client.client import Client
+from simple_log_service.client.stats import StatsPage
 from simple_log_service.core.limits import PAGE_BYTES_MAX
 from simple_log_service.core.timestamps import parse_rfc3339
 
@@ -109,6 +110,19 @@ def refused_questions(scene: Scene) -> str:
     return "400, each with what is wrong"
 
 
+def counts(scene: Scene) -> str:
+    """Counting a service's records, by level and in buckets, finds what was stored."""
+    service = scene.service("counts")
+    times = [ago(each) for each in (1, 2, 3 * 3600)]
+    scene.caller.post([record(service, timestamp=each, level="ERROR") for each in times])
+    scene.caller.post([record(service, timestamp=times[0])])
+    stats = scene.caller.get("/logs/stats", service_name=service, by="level", interval="1h").read(StatsPage, 200)
+    by_level = {level: sum(each.counts.get(level, 0) for each in stats.buckets) for level in ("ERROR", "INFO")}
+    expect(by_level == {"ERROR": 3, "INFO": 1} and stats.count == 4, stats)
+    expect(stats.next_cursor is None and stats.complete, stats)
+    return "counted by level, hour by hour"
+
+
 def own_client(scene: Scene) -> str:
     """The project's own client works with this home."""
     service = scene.service("client")
@@ -128,6 +142,7 @@ READ_CHECKS: tuple[Check[Scene], ...] = checks_of(
     filters,
     by_type,
     without_a_filter,
+    counts,
     refused_questions,
     own_client,
 )

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from simple_log_service.client.errors import Unreachable as Unreachable
     from simple_log_service.client.records import LogRecord as LogRecord
     from simple_log_service.client.records import Page as Page
+    from simple_log_service.client.stats import Bucket as Bucket
+    from simple_log_service.client.stats import Stats as Stats
     from simple_log_service.core.receipts import Receipt as Receipt
     from simple_log_service.core.receipts import Rejection as Rejection
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Bucket": "client.stats",
     "Client": "client.client",
     "ClientError": "client.errors",
     "Credentials": "api.signer",
@@ -37,6 +40,7 @@ _HOMES = {
     "RequestRefused": "client.errors",
     "SentBatch": "client.client",
     "UnexpectedAnswer": "client.errors",
+    "Stats": "client.stats",
     "Unreachable": "client.errors",
 }
 

@@ -14,7 +14,7 @@ from simple_log_service.api.policy import ADMIN
 pytestmark = pytest.mark.xdist_group("callers")
 
 WRITES = {("POST", "/logs"), ("POST", "/services/shop/logs")}
-READS = {("GET", "/logs/recent"), ("GET", "/services/shop/logs")}
+READS = {("GET", "/logs/recent"), ("GET", "/logs/stats"), ("GET", "/services/shop/logs")}
 OPENED = {"ingest-only": WRITES, "read-only": READS, "ingest-and-read": WRITES | READS}
 
 

@@ -71,6 +71,18 @@ def test_template_and_expiry_are_put_before_the_first_document_and_once(search: 
     assert policy["policy"]["states"][0]["transitions"][0]["conditions"] == {"min_index_age": "32d"}
 
 
+def test_an_index_is_kept_for_the_longest_retention_that_any_record_has() -> None:
+    rules = {
+        "SIMPLE_LOG_SERVICE_RETENTION_DAYS": "7",
+        "SIMPLE_LOG_SERVICE_RETENTION_BY_SERVICE": '{"debug-app": 3}',
+        "SIMPLE_LOG_SERVICE_RETENTION_BY_TYPE": '{"audit": 365}',
+    }
+    with consuming(**rules) as sinks:
+        bring(sinks, some(1))
+        policy = json.loads(sinks[0].seen[1].body)
+    assert policy["policy"]["states"][0]["transitions"][0]["conditions"] == {"min_index_age": "367d"}
+
+
 def test_every_field_of_a_document_is_in_the_template(search: Sinks) -> None:
     stub, _ = search
     bring(search, data_of(Given("x", metadata='{"a":1}'), Given("y", metadata=json.dumps({"a": "z" * 40_000}))))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_log_service.api.messages import Response
-from simple_log_service.api.routes import INGEST, INGEST_SERVICE, RECENT, RECENT_SERVICE, Route
+from simple_log_service.api.routes import INGEST, INGEST_SERVICE, RECENT, RECENT_SERVICE, STATS, Route
 from simple_log_service.aws.deadline import MARGIN_SECONDS, Deadline
 from simple_log_service.aws.emf import EmfMetrics
 from simple_log_service.aws.home import home_over
@@ -41,7 +41,7 @@ from support.proxy_events import (
 SETTINGS = Settings(region="us-east-1", table_name="logs", index_name="TimestampIndex")
 RECORD = {"service_name": "shop", "log_type": "application", "message": "hello"}
 SECRET = "hunter2"
-EVERY_ROUTE = (INGEST, INGEST_SERVICE, RECENT, RECENT_SERVICE)
+EVERY_ROUTE = (INGEST, INGEST_SERVICE, RECENT, RECENT_SERVICE, STATS)
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=12)
 anything = st.recursive(

@@ -21,7 +21,7 @@ from simple_log_service.server.offload import offload_to
 from simple_log_service.stores.dynamodb.keys import EXPIRES
 from simple_log_service.stores.dynamodb.store import DynamoDBStore, TableSettings
 from support.dynalite import REGION
-from support.dynamodb_tables import CREDENTIALS, RETENTION_DAYS, THREADS
+from support.dynamodb_tables import CREDENTIALS, RETENTION, THREADS
 from support.stores import NOON, Given, SetClock, batch_of, messages, read_all, retry_key
 from support.synthesized import create_table_arguments, table_properties
 
@@ -95,7 +95,7 @@ def test_recovery_to_a_point_in_time_can_be_switched_on_as_the_template_has_it(
 
 def store_over(name: str) -> DynamoDBStore:
     """The store as in Lambda: no endpoint of its own, credentials from the environment."""
-    settings = TableSettings(name, REGION, RETENTION_DAYS)
+    settings = TableSettings(name, REGION, RETENTION)
     return DynamoDBStore.open(settings, clock=SetClock(), metrics=PrometheusMetrics(), offload=offload_to(THREADS))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,9 @@ from scripts import build_lambda
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 NOT_FOR_LAMBDA = ("simple_log_service/server", "simple_log_service/client", "simple_log_service/cli", "apsw", "uvloop")
+VERSIONS = re.compile(rb"\0(GLIBC|GLIBCXX|CXXABI)_([0-9]+(?:\.[0-9]+)+)(?=\0)")
+AMAZON_LINUX_2 = {b"GLIBC": (2, 26), b"GLIBCXX": (3, 4, 24), b"CXXABI": (1, 3, 11)}
+"""What glibc 2.26 and the libstdc++ of GCC 7.3 define."""
 MAKE_CLIENTS = """
 import sys
 import botocore.session
@@ -39,6 +43,17 @@ def test_a_package_holds_no_part_of_another_home_and_nothing_that_only_developer
     assert not [name for name in names if name.startswith(NOT_FOR_LAMBDA)]
     assert not [name for name in names if name.endswith((".pyi", ".c", ".h", "/RECORD", "/METADATA"))]
     assert sum("LICENSE" in name for name in names) >= 2
+
+
+@pytest.mark.parametrize("architecture", sorted(build_lambda.PLATFORMS))
+def test_no_library_of_a_package_needs_more_than_amazon_linux_2_has(architecture: str, tmp_path: Path) -> None:
+    archive = build_lambda.build(architecture, PYTHON, tmp_path)
+    libraries = list(archive.with_suffix("").rglob("*.so*"))
+    asked_for = {match for library in libraries for match in VERSIONS.findall(library.read_bytes())}
+
+    assert {name for name, _ in asked_for} >= {b"GLIBC", b"GLIBCXX"}
+    for name, version in asked_for:
+        assert tuple(map(int, version.split(b"."))) <= AMAZON_LINUX_2[name]
 
 
 def test_what_is_inside_has_one_time_and_may_be_read_by_everybody(tmp_path: Path) -> None:

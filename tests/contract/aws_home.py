@@ -59,19 +59,22 @@ class AwsHome(AnyHome):
 
 
 @contextmanager
-def running_aws_home(dynamodb_url: str, **changes: Any) -> Iterator[AwsHome]:
+def running_aws_home(
+    dynamodb_url: str, *, environ: Mapping[str, str] | None = None, **changes: Any
+) -> Iterator[AwsHome]:
     """An empty home over a table of its own in the engine at that URL, gone afterwards.
 
-    ``changes`` replace what the template says of the deployment.
+    ``changes`` replace what the template says of the deployment, ``environ`` what it says of the functions' variables.
     """
     table_name = f"logs-{uuid4().hex}"
     create_table(dynamodb_url, table_name)
-    environ = {
+    variables = {
+        **(environ or {}),
         "SIMPLE_LOG_SERVICE_TABLE_NAME": table_name,
         "SIMPLE_LOG_SERVICE_DYNAMODB_ENDPOINT_URL": dynamodb_url,
     }
     try:
-        with local_gateway(Deployment.of(template("dev"))._replace(**changes), environ) as gateway:
+        with local_gateway(Deployment.of(template("dev"))._replace(**changes), variables) as gateway:
             yield AwsHome(gateway)
     finally:
         delete_table(dynamodb_url, table_name)

@@ -19,11 +19,13 @@ from contract.http_home import AnyHome, running_home
 from simple_log_service.core.ports import LogStore
 from simple_log_service.stores.embedded import store as embedded_store
 from simple_log_service.stores.embedded import tail
+from simple_log_service.stores.embedded.store import EmbeddedStore
 from simple_log_service.stores.memory import MemoryStore
 from support.dynamodb_tables import dynamodb_store
-from support.stores import SetClock, open_embedded
+from support.in_process_helper import InProcessHelper
+from support.stores import SetClock, merging, open_embedded
 
-STORES = ("memory", "embedded", "embedded without a tail", "dynamodb")
+STORES = ("memory", "embedded", "embedded without a tail", "embedded and merged", "dynamodb")
 
 
 @pytest.fixture
@@ -36,17 +38,22 @@ def clock() -> SetClock:
 async def store(
     request: pytest.FixtureRequest, clock: SetClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[LogStore]:
-    """An empty store. The third keeps but one commit in memory, so that it reads from its files."""
+    """An empty store.
+
+    The third keeps but one commit in memory, so that it reads from its files; the fourth merges after each commit.
+    """
     if request.param == "dynamodb":
         endpoint_url = request.getfixturevalue("dynamodb_url")
         async with dynamodb_store(endpoint_url, clock) as opened_table:
             yield opened_table
         return
-    if request.param == "embedded without a tail":
+    monkeypatch.setattr(embedded_store, "HelperProcess", InProcessHelper)
+    if request.param in ("embedded without a tail", "embedded and merged"):
         monkeypatch.setattr(embedded_store, "TAIL_BYTES_MAX", 0)
         monkeypatch.setattr(tail, "_RUN_RECORDS_MIN", 1)
-    opened: LogStore
     opened = MemoryStore(clock) if request.param == "memory" else await open_embedded(tmp_path / "logs", clock)
+    if isinstance(opened, EmbeddedStore) and request.param == "embedded and merged":
+        monkeypatch.setattr(opened, "append", merging(opened))
     yield opened
     await opened.close()
 

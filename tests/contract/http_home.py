@@ -134,11 +134,14 @@ class Home(AnyHome):
 
 
 @contextmanager
-def running_home(*flags: str) -> Iterator[Home]:
-    """An empty embedded home, gone with all that it holds afterwards; its throttle is off unless ``flags`` say so."""
+def running_home(*flags: str, environ: Mapping[str, str] | None = None) -> Iterator[Home]:
+    """An empty embedded home, gone with all that it holds afterwards; its throttle is off unless ``flags`` say so.
+
+    ``environ`` are variables of the server's beside those of its flags.
+    """
     with (
         TemporaryDirectory(prefix="slog-home-") as folder,
-        ServerProcess(Path(folder) / "data", "--throttle-rate", "0", *flags) as server,
+        ServerProcess(Path(folder) / "data", "--throttle-rate", "0", *flags, environ=environ) as server,
     ):
         yield Home(server)
 

@@ -277,7 +277,7 @@ BAD_QUERIES = {
     "log_type=" + "x" * 129: "log_type must have 1 to 128 characters.",
     "servcie_name=a": "Unknown parameter: servcie_name",
     "Limit=1": "Unknown parameter: Limit",
-    "q=word": "Unknown parameter: q",
+    "query=word": "Unknown parameter: query",
     "=": "Unknown parameter: ",
 }
 

@@ -58,6 +58,22 @@ def test_the_server_s_own_user_needs_no_flag(environ: dict[str, str]) -> None:
     assert lines == [f"INFO  plain/application  {text}" for text in ("first", "second é \\e[31m", "third")]
 
 
+def test_a_search_finds_words_patterns_and_fields(environ: dict[str, str]) -> None:
+    lines = b'{"message":"Disk full","user":{"id":4711}}\n{"message":"took 12345 ms"}\n{"message":"disk is not full"}\n'
+    assert run(["send", "--service", "sought"], environ, lines).exit_code == 0
+    for arguments, found in (
+        (["disk", "full"], ["Disk full", "disk is not full"]),
+        (["disk full"], ["Disk full"]),
+        (["dis*", "--", "-not"], ["Disk full"]),
+        (["--pattern", "took [0-9]{4,} ms"], ["took 12345 ms"]),
+        (["--field", "user.id=4711"], ["Disk full"]),
+    ):
+        result = run(["search", "--service", "sought", "-o", "ndjson", *arguments], environ)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert [json.loads(line)["message"] for line in reversed(result.stdout.splitlines())] == found
+    assert run(["search", "nothing"], environ) == Result(0, "", "No records match.\n")
+
+
 def test_more_records_than_a_page_come_back_once_each_and_in_order(environ: dict[str, str]) -> None:
     texts = [f"line {number} {'x' * 300}" for number in range(12_345)]
     assert run(["send", "--service", "many"], environ, "\n".join(texts).encode()).exit_code == 0

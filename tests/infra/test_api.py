@@ -75,6 +75,7 @@ def test_the_gateway_may_call_each_function_for_its_own_routes_alone(env: str) -
         ("{FunctionsIngestFunction.Arn}", f"{env}}}/POST/logs"),
         ("{FunctionsIngestFunction.Arn}", f"{env}}}/POST/services/*/logs"),
         ("{FunctionsReadFunction.Arn}", f"{env}}}/GET/logs/recent"),
+        ("{FunctionsReadFunction.Arn}", f"{env}}}/GET/logs/stats"),
         ("{FunctionsReadFunction.Arn}", f"{env}}}/GET/services/*/logs"),
     }
 

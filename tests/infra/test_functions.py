@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simple_log_service.aws.settings import Settings, read_settings
+from simple_log_service.core.retention import Retention
 from support.cloudformation import properties, resources
 from support.synthesized import ENVIRONMENTS, template
 
@@ -35,7 +36,7 @@ def test_a_functions_environment_is_sealed_and_is_one_that_it_understands(env: s
     settings = read_settings(function["Environment"]["Variables"] | {"AWS_REGION": "eu-central-1"}, Settings)
     assert settings.table_name == f"simple-log-service-{env}-logs"
     assert settings.index_name == "TimestampIndex"
-    assert settings.retention_days == 30
+    assert settings.retention == Retention(30)
     assert settings.type_shards == {}
     assert settings.metrics_namespace == f"SimpleLogService/{env}"
 
@@ -63,6 +64,8 @@ def test_settings_of_the_profile_reach_the_functions() -> None:
     changed = template(
         "dev",
         "retention_days=90",
+        'retention_by_service={"debug-app": 3}',
+        'retention_by_type={"audit": 365}',
         'type_shards={"application": 4}',
         "python_version=3.12",
         "architecture=x86_64",
@@ -71,6 +74,7 @@ def test_settings_of_the_profile_reach_the_functions() -> None:
     for part in ("Ingest", "Read"):
         function = properties(changed, "AWS::Lambda::Function", f"Functions{part}Function")
         settings = read_settings(function["Environment"]["Variables"] | {"AWS_REGION": "eu-central-1"}, Settings)
-        assert (settings.retention_days, settings.type_shards) == (90, {"application": 4})
+        assert settings.retention == Retention(90, {"debug-app": 3}, {"audit": 365})
+        assert settings.type_shards == {"application": 4}
         assert (function["Runtime"], function["Architectures"]) == ("python3.12", ["x86_64"])
         assert properties(changed, "AWS::Logs::LogGroup", f"Functions{part}LogGroup")["RetentionInDays"] == 14

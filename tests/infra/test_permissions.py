@@ -97,7 +97,7 @@ def test_backups_are_made_with_the_policy_that_aws_keeps_for_it(env: str) -> Non
 
 
 SEND = ("POST/logs", "POST/services/*/logs")
-READ = ("GET/logs/recent", "GET/services/*/logs")
+READ = ("GET/logs/recent", "GET/services/*/logs", "GET/logs/stats")
 
 
 @environments

@@ -19,13 +19,15 @@ import yaml
 
 from contract import http_document
 from contract.http_caller import NDJSON, Caller, said, wire
-from contract.http_home import Home, running_home
+from contract.http_home import Home, fresh_name, running_home
 from simple_log_service import __version__
 from simple_log_service.api.errors import error_response
 from simple_log_service.api.parameters import RECENT
 from simple_log_service.api.routes import ROUTES, find_route
 from simple_log_service.api.signer import Credentials
+from simple_log_service.api.stats import STATS
 from simple_log_service.core import errors, levels, limits, receipts, record, validation
+from simple_log_service.core.stats import GROUPINGS
 from support.raw_http import Answer, connected
 from support.signing import edited
 
@@ -82,7 +84,11 @@ def test_its_bounds_are_the_bounds() -> None:
         (PARAMETERS["Hours"]["schema"]["default"], limits.READ_HOURS_DEFAULT),
         (PARAMETERS["Limit"]["schema"]["maximum"], limits.PAGE_RECORDS_MAX),
         (PARAMETERS["Limit"]["schema"]["default"], limits.PAGE_RECORDS_DEFAULT),
+        (tuple(PARAMETERS["By"]["schema"]["enum"]), GROUPINGS),
         (PARAMETERS["Cursor"]["schema"]["maxLength"], limits.CURSOR_CHARS_MAX),
+        (PARAMETERS["Words"]["schema"]["maxLength"], limits.SEARCH_CHARS_MAX),
+        (PARAMETERS["Pattern"]["schema"]["maxLength"], limits.PATTERN_CHARS_MAX),
+        (PARAMETERS["Field"]["schema"]["maxLength"], limits.FIELD_VALUE_CHARS_MAX),
     ],
 )
 def test_a_bound_in_a_schema_is_the_bound(place: int, bound: int) -> None:
@@ -151,8 +157,10 @@ def test_its_query_parameters_are_the_parameters() -> None:
         references = DOCUMENT["paths"][path][method]["parameters"]
         return {PARAMETERS[each["$ref"].rpartition("/")[2]]["name"] for each in references}
 
-    assert names("get", "/logs/recent") == RECENT
-    assert names("get", "/services/{service_name}/logs") == RECENT - {"service_name"}
+    fields = {"metadata.KEY"}
+    assert names("get", "/logs/recent") == RECENT | fields
+    assert names("get", "/services/{service_name}/logs") == (RECENT | fields) - {"service_name"}
+    assert names("get", "/logs/stats") == STATS | fields
 
 
 def test_its_error_types_are_the_error_types() -> None:
@@ -212,7 +220,8 @@ PARAMETER_EXAMPLES = [
 
 @pytest.mark.parametrize(("name", "value"), PARAMETER_EXAMPLES)
 def test_every_example_of_a_query_parameter_is_understood(home: Home, name: str, value: object) -> None:
-    assert home.admin.get("/logs/recent", **{name: value}).status == 200
+    path = "/logs/stats" if name in {"by", "interval"} else "/logs/recent"
+    assert home.admin.get(path, **{name: value}).status == 200
 
 
 def test_the_examples_of_the_other_parameters_are_understood(home: Home) -> None:
@@ -271,6 +280,15 @@ def cursor_of(home: Home) -> str:
     return str(home.admin.page(service_name="shop", limit=1)["next_cursor"])
 
 
+def count_three(home: Home, **parameters: str) -> Answer:
+    """Three records of the day of the examples, in a service of their own, counted."""
+    service = fresh_name()
+    moment = "2026-11-21T08:15:30Z"
+    for level in ("ERROR", "INFO", "ERROR"):
+        home.admin.post({**example_body("oneRecord"), "service_name": service, "timestamp": moment, "level": level})
+    return home.admin.get("/logs/stats", **{"service_name": service, "since": ONE_DAY, **parameters})
+
+
 def expired(home: Home) -> Answer:
     caller = own(home, expires_in_seconds=1)
     deadline = time.monotonic() + 20
@@ -312,6 +330,14 @@ PROVOKED: dict[str, Callable[[Home], Answer]] = {
     "page": lambda home: (home.admin.post(example_body("everyField")), home.admin.get(log_type="audit", since=ONE_DAY))[
         1
     ],
+    "statsByLevel": lambda home: count_three(home, by="level", interval="1d"),
+    "statsOfAll": lambda home: count_three(home, since="2026-11-21T08:00:00Z"),
+    "noStats": lambda home: home.admin.get("/logs/stats", service_name="nobody"),
+    "unknownBy": lambda home: home.admin.get("/logs/stats", by="message"),
+    "badInterval": lambda home: home.admin.get("/logs/stats", interval="1w"),
+    "tooManyBuckets": lambda home: home.admin.get("/logs/stats", interval="30s"),
+    "limitOfStats": lambda home: home.admin.get("/logs/stats", limit=10),
+    "cursorOfRecords": lambda home: home.admin.get("/logs/stats", cursor=cursor_of(home), service_name="shop"),
     "emptyPage": lambda home: home.admin.get(service_name="nobody"),
     "unknownParameter": lambda home: home.admin.ask("GET", "/logs/recent", "servcie_name=shop"),
     "parameterTwice": lambda home: home.admin.ask("GET", "/logs/recent", "limit=1&limit=2"),
@@ -320,6 +346,10 @@ PROVOKED: dict[str, Callable[[Home], Answer]] = {
     "emptyRange": lambda home: home.admin.get(since="1h", until="2h"),
     "cursorOfOtherFilters": lambda home: home.admin.get(cursor=cursor_of(home)),
     "cursorOfNobody": lambda home: home.admin.get(cursor="abc"),
+    "unclosedPhrase": lambda home: home.admin.get(q='"disk full'),
+    "noWord": lambda home: home.admin.get(q="disk => full"),
+    "badPattern": lambda home: home.admin.get(pattern="(a"),
+    "emptyField": lambda home: home.admin.get(**{"metadata.user": ""}),
     "badFraming": lambda home: raw(
         home, b"POST /logs HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from simple_log_service.core.receipts import Rejection
 from simple_log_service.stores.embedded import day_file, tail
 from simple_log_service.stores.embedded import reader as reader_module
 from simple_log_service.stores.embedded import store as store_module
+from simple_log_service.stores.embedded.day_file import DayFile
 from simple_log_service.stores.embedded.reader import Reader
 from support.stores import NOON, Given, batch_of, embedded, everything, messages, open_embedded, read_all, retry_key
 
@@ -57,9 +58,9 @@ async def test_reads_past_the_bound_are_turned_away_and_the_others_answered(
     gate = threading.Event()
     read = Reader.recent
 
-    def held(self: Reader, query: Query, deadline: float) -> Page:
+    def held(self: Reader, files: Sequence[DayFile], query: Query, deadline: float) -> Page:
         assert gate.wait(30)
-        return read(self, query, deadline)
+        return read(self, files, query, deadline)
 
     monkeypatch.setattr(Reader, "recent", held)
     async with embedded(tmp_path) as store:
@@ -84,8 +85,8 @@ async def test_opened_chunks_are_kept_up_to_so_many_bytes(tmp_path: Path, monkey
             await store.append(batch_of(*(Given("x" * 500, NOON - chunk * 100 - place) for place in range(100))))
         for _ in range(2):
             assert len(await read_all(store, everything(limit=70))) == 2000
-            cache = store._reader._cache
-            kept = sum(run.columns.memory_bytes for run in cache._runs.values())
+            cache = store._reader._chunks
+            kept = sum(run.columns.memory_bytes for run, _ in cache._values.values())
             assert 0 < kept == cache._bytes <= bytes_max
 
 

@@ -9,12 +9,14 @@ from unittest import mock
 from uuid import uuid4
 
 from simple_log_service.core.ports import Metrics
+from simple_log_service.core.retention import Retention
 from simple_log_service.server.metrics import PrometheusMetrics
 from simple_log_service.server.offload import offload_to
 from simple_log_service.stores.dynamodb.store import DynamoDBStore, TableSettings
 from support.dynalite import REGION, create_table, delete_table
 
 RETENTION_DAYS = 30
+RETENTION = Retention(RETENTION_DAYS)
 THREADS = ThreadPoolExecutor(32)
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "ASIATESTS",
@@ -31,11 +33,10 @@ def open_dynamodb(
     metrics: Metrics | None = None,
     type_shards: Mapping[str, int] | None = None,
     deadline: Callable[[], float] = lambda: float("inf"),
+    retention: Retention = RETENTION,
 ) -> DynamoDBStore:
     """A store over a table that is there; the credentials are nobody's."""
-    settings = TableSettings(
-        table_name, REGION, RETENTION_DAYS, endpoint_url=endpoint_url, type_shards=type_shards or {}
-    )
+    settings = TableSettings(table_name, REGION, retention, endpoint_url=endpoint_url, type_shards=type_shards or {})
     offload = offload_to(THREADS)
     metrics = metrics or PrometheusMetrics()
     with mock.patch.dict("os.environ", CREDENTIALS):

@@ -26,6 +26,7 @@ from uuid import uuid4
 
 import awslambdaric  # type: ignore[import-untyped]  # it has no types
 import msgspec
+import re2
 import zstandard
 
 import simple_log_service
@@ -213,7 +214,7 @@ def source_folder() -> Iterator[Path]:
     """A package's folder that was not built: links to our own code and to what ``requirements/lambda.txt`` names."""
     with TemporaryDirectory(prefix="slog-code-") as name:
         folder = Path(name)
-        for module in (simple_log_service, msgspec, zstandard):
+        for module in (simple_log_service, msgspec, re2, zstandard):
             assert module.__file__ is not None
             found = Path(module.__file__).parent
             (folder / found.name).symlink_to(found)

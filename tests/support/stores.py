@@ -131,6 +131,18 @@ async def open_embedded(
     return await EmbeddedStore.open(folder, keys=KEYS, clock=clock, metrics=metrics or PrometheusMetrics(), vfs=vfs)
 
 
+def merging(store: EmbeddedStore) -> Callable[[Batch], Awaitable[Receipt]]:
+    """The store's ``append``, after which all that is fresh is merged."""
+    append = store.append
+
+    async def append_and_merge(batch: Batch) -> Receipt:
+        receipt = await append(batch)
+        await store.settle()
+        return receipt
+
+    return append_and_merge
+
+
 @asynccontextmanager
 async def embedded(
     folder: Path, clock: Callable[[], int] | None = None, metrics: PrometheusMetrics | None = None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from simple_log_service.core.retention import Retention
 from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
 from support.stores import NOON, Given, batch_of
 
@@ -16,7 +17,7 @@ STREAM_ARN = "arn:aws:kinesis:eu-central-1:000000000000:stream/simple-log-servic
 
 def items_of(records: Sequence[Given], *, arrival: int = NOON // 1000, nonce: int = 7) -> list[Item]:
     """What the store writes for one request with these records: plain items, entries and bodies."""
-    writes = Chunker({}, 86_400).writes(batch_of(*records), range(len(records)), Identity(arrival, nonce))
+    writes = Chunker({}, Retention(1)).writes(batch_of(*records), range(len(records)), Identity(arrival, nonce))
     return list(_bodies_first(write.stored for write in writes))
 
 

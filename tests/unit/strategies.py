@@ -120,7 +120,9 @@ def _rfc3339(offset_ns: int, digits: int, minutes: int | None) -> str:
 
 def timestamps_rfc3339() -> st.SearchStrategy[str]:
     """RFC 3339 around now, within the retention or just outside."""
-    offsets = st.integers(-31 * DAY_NS, FUTURE_NS_MAX + SECOND_NS) | st.integers(-SECOND_NS, SECOND_NS)
+    borders = st.sampled_from([-40, -30, -10, -3, 0]).map(DAY_NS.__mul__)
+    near = st.builds(lambda border, offset_ns: border + offset_ns, borders, st.integers(-SECOND_NS, SECOND_NS))
+    offsets = st.integers(-31 * DAY_NS, FUTURE_NS_MAX + SECOND_NS) | near
     minutes = st.none() | st.none() | st.integers(-1439, 1439)
     return st.builds(_rfc3339, offsets, st.integers(0, 9), minutes)
 
@@ -142,7 +144,7 @@ def timestamps() -> st.SearchStrategy[str]:
 
 _GOOD_FIELDS: dict[str, st.SearchStrategy[str]] = {
     "service_name": strings(names() | st.just(SERVICE_OF_PATH)),
-    "log_type": strings(names()),
+    "log_type": strings(names() | st.sampled_from(["longer", "shorter"])),
     "message": strings(texts()),
     "level": strings(st.sampled_from([*LEVELS, "warning", "Crit", "emerg"])),
     "timestamp": timestamps(),

@@ -126,6 +126,20 @@ def test_a_moment_without_a_time_zone_is_refused(client: Client) -> None:
         client.recent(since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
 
 
+def test_searches_are_parameters_and_go_from_page_to_page(stub: StubService, client: Client) -> None:
+    stub.script = [_page(range(1), "c")]
+    metadata = {"user.id": "4711", "k&=": "a b"}
+    list(client.iter_recent(q='"disk full" -test', pattern="a+|b", metadata=metadata, limit=2))
+    asked = "q=%22disk%20full%22%20-test&pattern=a%2B%7Cb&metadata.user.id=4711&metadata.k%26%3D=a%20b"
+    assert [seen.target for seen in stub.seen] == [
+        f"/logs/recent?{asked}&limit=2",
+        f"/logs/recent?{asked}&limit=1&cursor=c",
+    ]
+    client.recent(q=None, pattern=None, metadata=None)
+    client.recent(metadata={})
+    assert [seen.target for seen in stub.seen[2:]] == ["/logs/recent"] * 2
+
+
 def test_records_come_as_objects_and_as_the_text_they_were(client: Client, stub: StubService) -> None:
     text = (
         b'{"count":1,"logs":[{"service_name":"s","log_type":"t","timestamp":"2026-01-01T00:00:00.123456789Z",'

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from simple_log_service.core.cursor import encode_cursor, resume
+from simple_log_service.core.cursor import encode_cursor, resume, time_of
 from simple_log_service.core.errors import InvalidRequest
 from simple_log_service.core.limits import CURSOR_CHARS_MAX
 from simple_log_service.core.query import Query
 from simple_log_service.core.record import Position
+from simple_log_service.core.search import Search
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from unit.strategies import names
 
@@ -49,6 +50,41 @@ def test_a_cursor_of_other_filters_is_refused(one: Query, other: Query, at: Posi
         return
     with pytest.raises(InvalidRequest, match="other filters"):
         resume(other, encode_cursor(one, at))
+
+
+SEARCHES = (
+    None,
+    Search("a"),
+    Search(pattern="a"),
+    Search(fields=(("a", "a"),)),
+    Search(fields=(("a", "b"),)),
+    Search("a", "a"),
+    Search("A"),
+)
+
+
+def test_a_cursor_belongs_to_its_search() -> None:
+    for one in SEARCHES:
+        cursor = encode_cursor(replace(Query(0), search=one), Position(1, 1))
+        for other in SEARCHES:
+            query = replace(Query(5), search=other)
+            if other == one:
+                assert resume(query, cursor) == replace(query, since_ns=0, below=Position(1, 1))
+            else:
+                with pytest.raises(InvalidRequest, match="other filters"):
+                    resume(query, cursor)
+
+
+def test_a_cursor_without_a_search_is_the_one_that_it_was_before_there_were_searches() -> None:
+    query = Query(1_700_000_000, None, "shop", "access", "ERROR")
+    cursor = "lwHOB1vNFc4AvGFOzmVT8QDAxAbyad64iirA"
+    assert encode_cursor(query, Position(123_456_789, 12_345_678)) == cursor
+
+
+def test_a_cursor_tells_down_to_which_time_it_has_come() -> None:
+    assert time_of(encode_cursor(Query(0), Position(7, 1))) == 7
+    for other in ("", "x", "AAAA", "é"):
+        assert time_of(other) is None
 
 
 @pytest.mark.parametrize("field", ["service_name", "log_type", "level"])

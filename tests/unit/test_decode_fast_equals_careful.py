@@ -17,13 +17,20 @@ from simple_log_service.core.batch import Batch
 from simple_log_service.core.decode import decode_batch
 from simple_log_service.core.errors import InvalidRequest
 from simple_log_service.core.levels import canonical_level
+from simple_log_service.core.limits import DAY_NS
+from simple_log_service.core.retention import Kept, Retention
 from simple_log_service.core.timestamps import parse_timestamp
 from simple_log_service.core.validation import FIELDS, JSON_ERRORS, Rules, name_error, validate_each
 from unit.strategies import RULES, SERVICE_OF_PATH, array_texts, body_texts, damaged, line_texts
 
 _OF_SERVICE = msgspec.structs.replace(RULES, service_name=SERVICE_OF_PATH)
 
-rules_of_a_request = st.sampled_from([RULES, RULES, _OF_SERVICE])
+_BY_KIND = Kept(Retention(30, {SERVICE_OF_PATH: 3}, {"longer": 40, "shorter": 10}), RULES.now_ns)
+_OF_KINDS = msgspec.structs.replace(RULES, oldest_ns=RULES.now_ns - _BY_KIND.retention.shortest_ns, kept=_BY_KIND)
+"""As the service makes them where rules differ."""
+_OF_KINDS_AND_SERVICE = msgspec.structs.replace(_OF_KINDS, service_name=SERVICE_OF_PATH)
+
+rules_of_a_request = st.sampled_from([RULES, RULES, _OF_SERVICE, _OF_KINDS, _OF_KINDS, _OF_KINDS_AND_SERVICE])
 some_more = settings(max_examples=2 * settings().max_examples)
 
 
@@ -60,6 +67,41 @@ def test_where_the_quick_way_answers_the_careful_way_answers_the_same(array: byt
     event(f"answered quickly: {quick is not None}")
     if quick is not None:
         assert content_of(quick) == content_of(careful_batch(array, rules))
+
+
+@pytest.mark.parametrize(
+    ("kind", "days"),
+    [(("a", "t"), 30), (("a", "longer"), 40), (("a", "shorter"), 10), ((SERVICE_OF_PATH, "longer"), 3)],
+)
+def test_old_records_take_the_quick_way_up_to_their_own_retention(kind: tuple[str, str], days: int) -> None:
+    def array(*timestamps: int) -> bytes:
+        names = {"service_name": kind[0], "log_type": kind[1], "message": ""}
+        others = {"service_name": "a", "log_type": "longer", "message": "", "timestamp": oldest_ns}
+        return json.dumps([others, *(names | {"timestamp": timestamp} for timestamp in timestamps)]).encode()
+
+    oldest_ns = RULES.now_ns - days * DAY_NS
+    quick = quick_batch(array(oldest_ns, RULES.now_ns), _OF_KINDS)
+    assert quick is not None
+    assert quick.timestamps == [oldest_ns, oldest_ns, RULES.now_ns]
+    assert quick_batch(array(oldest_ns - 1, RULES.now_ns), _OF_KINDS) is None
+
+
+near_a_border = st.builds(
+    lambda days, offset_ns: RULES.now_ns - days * DAY_NS + offset_ns,
+    st.sampled_from([1, 3, 10, 30, 40]),
+    st.integers(-1, 1),
+)
+dated = st.tuples(st.sampled_from(["a", SERVICE_OF_PATH]), st.sampled_from(["t", "longer", "shorter"]), near_a_border)
+
+
+@given(st.lists(dated, min_size=1, max_size=4))
+def test_both_ways_hold_a_record_to_the_retention_of_its_kind(records: list[tuple[str, str, int]]) -> None:
+    names = ("service_name", "log_type", "timestamp")
+    array = json.dumps([dict(zip(names, each, strict=True), message="") for each in records]).encode()
+    careful = content_of(careful_batch(array, _OF_KINDS))
+    quick = quick_batch(array, _OF_KINDS)
+    assert (quick is None) == bool(careful["rejected"])
+    assert content_of(decode_batch(array, _OF_KINDS)) == careful
 
 
 @some_more
@@ -155,7 +197,11 @@ def expected_record(value: Any, rules: Rules, index: int, timestamp: int | None)
     if _depth(metadata) > 31 or not _in_range(metadata):
         raise Refused("metadata")
     timestamp = rules.now_ns + index if timestamp is None else timestamp
-    if not rules.oldest_ns <= timestamp <= rules.newest_ns:
+    oldest_ns = rules.oldest_ns
+    if rules.kept is not None:
+        days = {"longer": 40, "shorter": 10}.get(log_type, 30)
+        oldest_ns = rules.now_ns - (3 if service_name == SERVICE_OF_PATH else days) * DAY_NS
+    if not oldest_ns <= timestamp <= rules.newest_ns:
         raise Refused("timestamp")
     return Fields(service_name, log_type, level, timestamp, message, metadata, log_id)
 

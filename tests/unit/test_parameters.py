@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simple_log_service.api.parameters import RECENT, parse_parameters, recent_query
+from simple_log_service.api.parameters import FILTERS, RECENT, filters_query, parse_parameters, recent_query
 from simple_log_service.core.cursor import encode_cursor
 from simple_log_service.core.errors import InvalidRequest
 from simple_log_service.core.limits import CURSOR_CHARS_MAX, DAY_NS, HOUR_NS, SECOND_NS
 from simple_log_service.core.query import Query
 from simple_log_service.core.record import Position
+from simple_log_service.core.search import Search
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from unit.strategies import NOW_NS, names
 
@@ -81,7 +82,9 @@ def test_what_is_not_utf_8_is_refused(query: str) -> None:
     assert refusal(query) == "The query string is not UTF-8."
 
 
-@pytest.mark.parametrize("name", ["service", "Limit", "limit ", "q", "", "limit[]", "x" * 1000])
+@pytest.mark.parametrize(
+    "name", ["service", "Limit", "limit ", "Q", "metadata", "Metadata.a", "", "limit[]", "x" * 1000]
+)
 def test_an_unknown_parameter_is_refused_by_its_name(name: str) -> None:
     reason = refusal(f"{quote(name)}=1")
     assert reason.startswith("Unknown parameter: ")
@@ -97,7 +100,7 @@ def test_a_parameter_given_twice_is_refused_even_with_one_value(name: str) -> No
 
 @given(
     st.text(st.characters(codec="latin-1"))
-    | st.lists(st.sampled_from([*RECENT, "=", "&", "%", "2", "h", "+"])).map("".join)
+    | st.lists(st.sampled_from([*sorted(RECENT), "metadata.", *'=&%2h+"*('])).map("".join)
 )
 def test_no_query_at_all_is_an_unexpected_error(query: str) -> None:
     with suppress(InvalidRequest):
@@ -137,6 +140,65 @@ def test_an_unknown_level_is_refused(text: str) -> None:
 def test_the_service_of_the_path_is_the_filter_and_no_other_may_be_given() -> None:
     assert asked("", "shop").service_name == "shop"
     assert refusal("service_name=shop", "shop") == "Unknown parameter: service_name"
+
+
+# --- Searching. ---
+
+
+def test_words_a_pattern_and_fields_are_searched_for() -> None:
+    assert asked("q=%22disk%20full%22").search == Search('"disk full"')
+    assert asked("pattern=a%2B").search == Search(pattern="a+")
+    assert asked("metadata.user.id=4711").search == Search(fields=(("user.id", "4711"),))
+    assert asked("metadata.k%26=%3D%20x").search == Search(fields=(("k&", "= x"),))
+    assert asked("metadata.metadata.=1").search == Search(fields=(("metadata.", "1"),))
+    assert asked("level=ERROR").search is None
+
+
+def test_fields_mean_the_same_in_any_order() -> None:
+    assert asked("metadata.b=2&metadata.a=1") == asked("metadata.a=1&metadata.b=2")
+
+
+def test_the_shared_filters_are_read_without_the_ones_of_a_page() -> None:
+    query = filters_query({"q": "disk", "level": "err", "metadata.a": "1", "since": "10"}, "shop", NOW_NS)
+    assert query == Query(10 * SECOND_NS, None, "shop", None, "ERROR", search=Search("disk", None, (("a", "1"),)))
+    assert {"limit", "cursor"} == RECENT - FILTERS
+
+
+def test_where_a_route_takes_no_filters_fields_are_unknown() -> None:
+    with pytest.raises(InvalidRequest, match=r"^Unknown parameter: metadata\.a$"):
+        parse_parameters("metadata.a=1", frozenset({"limit"}))
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("q=", "q must have 1 to 1024 characters."),
+        ("q", "q must have 1 to 1024 characters."),
+        ("q=%20", "q must hold a word."),
+        (f"q={'x' * 1025}", "q must have 1 to 1024 characters."),
+        ("q=%22a", "q has a quotation mark that is not closed."),
+        ("q=a+b*c", "In q, * stands only right after the beginning of a word, not as in a+b*c"),
+        ("pattern=", "pattern must have 1 to 1024 characters."),
+        ("pattern=%28", "pattern is not a regular expression of RE2: missing ): (."),
+        (f"pattern={'x' * 1025}", "pattern must have 1 to 1024 characters."),
+        ("metadata.=1", "After metadata. must come a key of 1 to 256 characters."),
+        (f"metadata.{'k' * 257}=1", "After metadata. must come a key of 1 to 256 characters."),
+        ("metadata.a=", "metadata.a must have 1 to 1024 characters."),
+        ("metadata.a", "metadata.a must have 1 to 1024 characters."),
+        (f"metadata.a={'v' * 1025}", "metadata.a must have 1 to 1024 characters."),
+        ("metadata.a=1&metadata.a=1", "metadata.a is given twice."),
+        ("metadata.a=1&metadata.%61=2", "metadata.a is given twice."),
+        ("&".join(f"metadata.{n}=1" for n in range(9)), "At most 8 fields of the metadata may be asked for."),
+        ("q=a&q=b", "q is given twice."),
+        ("q=%ff", "The query string is not UTF-8."),
+        ("pattern=%ed%a0%80", "The query string is not UTF-8."),
+        ("metadata.%ff=1", "The query string is not UTF-8."),
+        ("metadata=1", "Unknown parameter: metadata"),
+        ("metadata%5Ba%5D=1", "Unknown parameter: metadata[a]"),
+    ],
+)
+def test_what_cannot_be_searched_for_is_refused_by_its_name(query: str, reason: str) -> None:
+    assert refusal(query) == reason
 
 
 # --- Numbers. ---

@@ -17,6 +17,7 @@ from simple_log_service.api.routes import Api, Call, find_route
 from simple_log_service.core.errors import IdempotencyMismatch, InvalidRequest, LogServiceError, UnsupportedEncoding
 from simple_log_service.core.ids import log_id_after
 from simple_log_service.core.limits import DECODE_OFF_LOOP_BYTES_MIN, SECOND_NS
+from simple_log_service.core.retention import Retention
 from simple_log_service.core.service import LogService
 from simple_log_service.core.signals import Signal
 from simple_log_service.stores.memory import MemoryStore
@@ -37,7 +38,7 @@ class Home:
     def __init__(self) -> None:
         self.now_ns = NOW_NS
         self.offloaded: list[str] = []
-        service = LogService(MemoryStore(lambda: self.now_ns), lambda: self.now_ns, NoMetrics(), retention_days=30)
+        service = LogService(MemoryStore(lambda: self.now_ns), lambda: self.now_ns, NoMetrics(), retention=Retention())
         self._api = Api(
             service,
             offload=self._offload,

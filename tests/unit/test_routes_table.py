@@ -14,6 +14,7 @@ from simple_log_service.api.routes import (
     RECENT,
     RECENT_SERVICE,
     ROUTES,
+    STATS,
     find_route,
     methods_of,
 )
@@ -24,6 +25,7 @@ from simple_log_service.api.routes import (
     [
         ("POST", "/logs", (INGEST, None)),
         ("GET", "/logs/recent", (RECENT, None)),
+        ("GET", "/logs/stats", (STATS, None)),
         ("GET", "/health", (HEALTH, None)),
         ("GET", "/metrics", (METRICS, None)),
         ("POST", "/services/shop/logs", (INGEST_SERVICE, "shop")),

@@ -19,6 +19,7 @@ from simple_log_service.core.limits import KIB, PAGE_BYTES_MAX, RECORD_BYTES_MAX
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.record import Kind, Position, Record
 from simple_log_service.core.runs import ColumnRun, OutOfTime, Run, collect, newest
+from simple_log_service.core.search import Search
 
 FOREVER = float("inf")
 LONG_AGO = float("-inf")
@@ -200,8 +201,9 @@ class Watched:
     """A run that notes when it is opened."""
 
     def __init__(self, run: ColumnRun, opened: list[int]) -> None:
-        self.time_max = run.time_max
+        self.time_min, self.time_max = run.time_min, run.time_max
         self.kinds = run.kinds
+        self.counted, self.tallied = run.counted, run.tallied
         self._run = run
         self._opened = opened
 
@@ -342,6 +344,85 @@ def test_time_never_runs_out_above_where_the_page_began() -> None:
     runs = [run_of([Stored(1, 1, KINDS[0]), Stored(2, time, KINDS[0])]) for time in (9, 8)]
     walk = newest(in_turn(runs), Query(0, below=Position(2, 0)), LONG_AGO)
     assert arrivals_of(walk) == [1, 1]
+
+
+# --- Searching. ---
+
+
+class Looks:
+    """A search whose every look is counted; even arrival numbers are found."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def matches(self, message: str, _metadata: bytes) -> bool:
+        self.count += 1
+        return int(message) % 2 == 0
+
+
+def searching(query: Query, looks: Looks | None = None) -> Query:
+    search = Search(pattern="[02468]$")
+    if looks is not None:
+        search.__dict__["matches"] = looks.matches
+    return msgspec.structs.replace(query, search=search)
+
+
+@given(st.data(), stored_records(), queries())
+def test_a_search_yields_what_is_asked_for_and_found(data: st.DataObject, records: list[Stored], query: Query) -> None:
+    runs = data.draw(split(records))
+    found = [arrival for arrival in expected(records, query) if arrival % 2 == 0]
+    assert arrivals_of(newest(in_turn(runs), searching(query), FOREVER)) == found
+    for run in runs:
+        assert isinstance(run, ColumnRun)
+        of_run = arrivals_of(run.newest(query))
+        assert arrivals_of(run.newest(searching(query))) == [arrival for arrival in of_run if arrival % 2 == 0]
+
+
+@given(st.data(), stored_records(), queries())
+def test_a_search_that_is_always_out_of_time_finds_everything_once_and_looks_at_little_twice(
+    data: st.DataObject, records: list[Stored], query: Query
+) -> None:
+    shelf = Shelf(data.draw(split(records)))
+    looks = Looks()
+    found: list[int] = []
+    pages = 0
+    going_on: Query | None = query
+    with mock.patch.object(module, "SEARCH_STEP_SECONDS", -1.0):
+        while going_on is not None:
+            asked = searching(going_on, looks)
+            page, later = shelf.page(asked, LONG_AGO)
+            found += arrivals_on(page)
+            pages += 1
+            if later is not None:
+                assert later.below is not None
+                assert going_on.ceiling is None or later.below < going_on.ceiling
+            going_on = later
+    assert found == [arrival for arrival in expected(records, query) if arrival % 2 == 0]
+    # Each page opens the runs that reach its beginning, and looks at one record of each.
+    assert looks.count <= len(records) + pages * len(shelf.runs)
+
+
+def test_runs_that_overlap_are_searched_side_by_side() -> None:
+    # Were each searched to its end in turn, a page that runs out of time would do it all again.
+    runs = [run_of(Stored(10 * n + place, 10 * n + place, KINDS[0]) for n in range(50)) for place in (1, 3, 5)]
+    looks = Looks()
+    query = searching(Query(0), looks)
+    clock = mock.Mock(side_effect=[0.0] * 120 + [2.0] * 1000)
+    with mock.patch.object(module, "SEARCH_STEP_SECONDS", -1.0), mock.patch.object(module, "monotonic", clock):
+        page = collect(newest(in_turn(runs), query, 1.0), query)
+    assert page.below is not None
+    assert not page.complete
+    above = sum(timestamp > page.below.timestamp for run in runs for timestamp in run.columns.timestamps)
+    assert above > 10
+    assert looks.count <= above + 1 + len(runs)
+
+
+def test_a_page_of_a_search_is_full_without_a_look_for_more() -> None:
+    looks = Looks()
+    query = searching(Query(0, limit=2), looks)
+    page = collect(newest([run_of(Stored(n, n, KINDS[0]) for n in range(1, 101))], query, FOREVER), query)
+    assert (arrivals_on(page), page.below, page.complete) == ([100, 98], Position(98, 98), True)
+    assert looks.count == 3
 
 
 # --- The bytes of a page. ---

@@ -13,6 +13,7 @@ from simple_log_service.api.errors import THROTTLED_ERROR_TYPE, THROTTLED_RETRY_
 from simple_log_service.api.identity import Principal
 from simple_log_service.api.messages import RequestHead, Response
 from simple_log_service.api.parameters import parse_parameters, recent_query
+from simple_log_service.api.stats import stats_query, stats_response
 from simple_log_service.core.batch import Batch, RetryKey
 from simple_log_service.core.cursor import encode_cursor
 from simple_log_service.core.decode import decode_batch
@@ -43,9 +44,10 @@ INGEST_SERVICE = Route("ingest_service", "POST", "/services/{service_name}/logs"
 RECENT = Route("recent", "GET", "/logs/recent")
 RECENT_SERVICE = Route("recent_service", "GET", "/services/{service_name}/logs")
 HEALTH = Route("health", "GET", "/health", needs_identity=False)
+STATS = Route("stats", "GET", "/logs/stats")
 METRICS = Route("metrics", "GET", "/metrics")
 
-ROUTES: tuple[Route, ...] = (INGEST, INGEST_SERVICE, RECENT, RECENT_SERVICE, HEALTH, METRICS)
+ROUTES: tuple[Route, ...] = (INGEST, INGEST_SERVICE, RECENT, RECENT_SERVICE, STATS, HEALTH, METRICS)
 
 _STATIC = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
 _OF_SERVICE = {route.method: route for route in ROUTES if "{" in route.path}
@@ -100,6 +102,7 @@ class Api:
             INGEST_SERVICE: self._ingest,
             RECENT: self._recent,
             RECENT_SERVICE: self._recent,
+            STATS: self._stats,
             HEALTH: _constantly(status),
             METRICS: _constantly(metrics_page),
         }
@@ -137,6 +140,10 @@ class Api:
         complete = "true" if page.complete else "false"
         tail = f'],"next_cursor":{cursor},"complete":{complete}}}'.encode()
         return Response(200, b'{"count":%d,"logs":[%b%b' % (len(page.logs), b",".join(page.logs), tail))
+
+    async def _stats(self, call: Call) -> Response:
+        asked = stats_query(call.head.query, call.head.received_ns)
+        return stats_response(asked, await self._service.stats(asked))
 
 
 def _decode(body: bytes, content_encoding: str | None, content_type: str | None, rules: Rules) -> Batch:

@@ -47,7 +47,7 @@ def home_over(
     deadline = Deadline()
     store = open_store(settings, metrics, deadline)
     api = Api(
-        LogService(store, time.time_ns, metrics, retention_days=settings.retention_days),
+        LogService(store, time.time_ns, metrics, retention=settings.retention),
         offload=_at_once,
         status=_unknown_here,
         metrics_page=_unknown_here,
@@ -67,7 +67,7 @@ def _dynamodb(settings: Settings, metrics: EmfMetrics, deadline: Deadline) -> Lo
     table = TableSettings(
         table_name=settings.table_name,
         region=settings.region,
-        retention_days=settings.retention_days,
+        retention=settings.retention,
         index_name=settings.index_name,
         endpoint_url=settings.dynamodb_endpoint_url,
         type_shards=settings.type_shards,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simple_log_service.api.routes import RECENT, RECENT_SERVICE
+from simple_log_service.api.routes import RECENT, RECENT_SERVICE, STATS
 from simple_log_service.aws.home import aws_home
 
-handler = aws_home(RECENT, RECENT_SERVICE)
+handler = aws_home(RECENT, RECENT_SERVICE, STATS)

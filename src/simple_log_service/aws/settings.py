@@ -13,7 +13,15 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT, RETENTION_DAYS_MAX, TYPE_SHARDS_MAX
+from simple_log_service.core.limits import (
+    LOG_TYPE_CHARS_MAX,
+    RETENTION_DAYS_DEFAULT,
+    RETENTION_DAYS_MAX,
+    SERVICE_NAME_CHARS_MAX,
+    TYPE_SHARDS_MAX,
+)
+from simple_log_service.core.retention import Retention
+from simple_log_service.core.validation import names_error
 
 PREFIX = "SIMPLE_LOG_SERVICE_"
 
@@ -27,7 +35,30 @@ class BadSettings(ValueError):
     """The environment does not say what it has to; the text names the variable."""
 
 
-class Settings(msgspec.Struct, frozen=True):
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long records are kept, in days; services and types may have days of their own, of which a service's win."""
+
+    retention_days: RetentionDays = RETENTION_DAYS_DEFAULT
+    retention_by_service: dict[str, RetentionDays] = {}
+    retention_by_type: dict[str, RetentionDays] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse names that no record can have: a rule with one would never apply."""
+        for field, names, chars_max in (
+            ("retention_by_service", self.retention_by_service, SERVICE_NAME_CHARS_MAX),
+            ("retention_by_type", self.retention_by_type, LOG_TYPE_CHARS_MAX),
+        ):
+            error = names_error(names, chars_max)
+            if error is not None:
+                raise BadSettings(f"{PREFIX}{field.upper()}: {error}")
+
+    @property
+    def retention(self) -> Retention:
+        """The rules."""
+        return Retention(self.retention_days, self.retention_by_service, self.retention_by_type)
+
+
+class Settings(RetentionSettings, frozen=True):
     """What a deployment decides.
 
     ``type_shards`` says over how many values of the index a log type is spread, one where it is not named.
@@ -37,7 +68,6 @@ class Settings(msgspec.Struct, frozen=True):
     region: NotEmpty
     table_name: NotEmpty
     index_name: NotEmpty
-    retention_days: RetentionDays = RETENTION_DAYS_DEFAULT
     type_shards: dict[str, Annotated[int, Meta(ge=1, le=TYPE_SHARDS_MAX)]] = {}
     dynamodb_endpoint_url: str | None = None
     metrics_namespace: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/#:-]{1,255}\Z")] = "SimpleLogService"
@@ -45,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 _VARIABLES = {"region": "AWS_REGION"}
 """The one that Lambda sets by itself."""
-_JSON_FIELDS = frozenset({"type_shards"})
+_JSON_FIELDS = frozenset({"retention_by_service", "retention_by_type", "type_shards"})
 
 
 def settings_of_the_function(kind: type[T]) -> T:

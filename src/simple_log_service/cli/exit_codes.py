@@ -15,7 +15,7 @@ UNAVAILABLE = 4
 INTERRUPTED = 130
 
 EXIT_CODES = {
-    OK: "done; for recent also if nothing matched",
+    OK: "done; for recent, search and stats also if nothing matched",
     NOT_ALL: "a record was rejected, or a file or key could not be used",
     USAGE: "wrong usage: options, endpoint, credentials, or an invalid request",
     REFUSED: "the service refused the credentials or what they may do (403)",
@@ -34,14 +34,15 @@ class Failed(click.ClickException):
         self.exit_code = exit_code
 
     @classmethod
-    def by(cls, error: ClientError | KeyboardInterrupt) -> Failed:
-        """The end that this error means."""
-        if isinstance(error, KeyboardInterrupt):
-            return cls("Interrupted.", INTERRUPTED)
-        return cls(str(error), _exit_code_of(error))
+    def by(cls, error: ClientError | KeyboardInterrupt, remark: str = "") -> Failed:
+        """The end that this error means; the remark follows what the error says."""
+        message = "Interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
+        return cls(f"{message} {remark}".rstrip(), _exit_code_of(error))
 
 
-def _exit_code_of(error: ClientError) -> int:
+def _exit_code_of(error: ClientError | KeyboardInterrupt) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
     if isinstance(error, RequestRefused):
         if error.status in {401, 403}:
             return REFUSED

@@ -28,6 +28,8 @@ _COMMANDS = {
     "serve": _Command("simple_log_service.cli.serve", "serve", "Run the server on this machine."),
     "send": _Command("simple_log_service.cli.send", "send", "Send log files or standard input."),
     "recent": _Command("simple_log_service.cli.recent", "recent", "Show the newest records."),
+    "search": _Command("simple_log_service.cli.search", "search", "Find records by words, pattern or fields."),
+    "stats": _Command("simple_log_service.cli.stats", "stats", "Count records over time, by service, type or level."),
     "keys": _Command("simple_log_service.cli.keys", "keys", "Make and manage the access keys of a local server."),
 }
 
@@ -37,6 +39,8 @@ Examples:
   slog send app.log --service shop              send a file, one record a line
   some-program | slog send --service shop       send what a program prints
   slog recent --level ERROR --since 10m         look at the newest errors
+  slog search "connection refused" --since 3d   find records by their words
+  slog stats --by service --level ERROR         see which services have errors
   slog keys create --name shop --policy ingest  make a key for a program
 
 \b

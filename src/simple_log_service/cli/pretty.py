@@ -10,7 +10,7 @@ import msgspec
 from simple_log_service.cli.terminal import inert
 from simple_log_service.client.records import RawRecord
 
-_STYLES: dict[str, dict[str, Any]] = {
+LEVEL_STYLES: dict[str, dict[str, Any]] = {
     "TRACE": {"fg": "bright_black"},
     "DEBUG": {"fg": "bright_black"},
     "INFO": {"fg": "cyan"},
@@ -18,7 +18,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "ERROR": {"fg": "red"},
     "FATAL": {"fg": "red", "reverse": True},
 }
-_LEVEL_CHARS = max(map(len, _STYLES))
+_LEVEL_CHARS = max(map(len, LEVEL_STYLES))
 
 
 def pretty_line(raw: bytes | msgspec.Raw, *, colour: bool) -> str:
@@ -30,7 +30,7 @@ def pretty_line(raw: bytes | msgspec.Raw, *, colour: bool) -> str:
     metadata = bytes(record.metadata).decode()
     metadata = "" if metadata == "{}" else "  " + inert(metadata)
     if colour:
-        level = click.style(level, **_STYLES.get(record.level, {}))
+        level = click.style(level, **LEVEL_STYLES.get(record.level, {}))
         time, metadata = click.style(time, dim=True), click.style(metadata, dim=True)
         source = click.style(source, bold=True)
     return f"{time} {level} {source}  {message}{metadata}"

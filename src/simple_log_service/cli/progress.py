@@ -1,4 +1,4 @@
-"""How far sending has come: drawn on a terminal, silent elsewhere."""
+"""How far sending or searching has come: drawn on a terminal, silent elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from simple_log_service.cli.terminal import is_terminal, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+
+_CLEAR_LINE = "\r\x1b[K"
 
 
 class Progress:
@@ -56,6 +59,33 @@ class Progress:
             self._drawing.console.print(line, markup=False, highlight=False)
         else:
             say(line)
+
+
+class LookingBack:
+    """Says how far back in time a search has come, in one line that is gone before anything else is written."""
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def show(self, moment: str) -> None:
+        """Nothing more has been found down to this moment, and the search goes on."""
+        if is_terminal(sys.stderr):
+            sys.stderr.write(f"{_CLEAR_LINE}Looked back to {moment} ...")
+            sys.stderr.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write(_CLEAR_LINE)
+            sys.stderr.flush()
+            self._shown = False
 
 
 def _drawing(bytes_total: int | None) -> RichProgress:

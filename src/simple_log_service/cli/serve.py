@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import json
 import resource
 import signal
 import sys
@@ -55,6 +56,7 @@ def _flag(setting: str, **attributes: Any) -> Callable[[F], F]:
 @_flag("tls_cert", type=click.Path(path_type=Path))
 @_flag("tls_key", type=click.Path(path_type=Path))
 @_flag("retention_days", type=int)
+@_flag("max_store_size", metavar="SIZE")
 @_flag("temporary_only", is_flag=True, default=None)
 @_flag("access_log", metavar="-|FILE|off")
 def serve(**flags: Any) -> None:
@@ -132,5 +134,10 @@ def _say(text: str) -> None:
 
 
 def _problem(error: Any) -> str:
-    name = "--" + "-".join(str(part) for part in error["loc"]).replace("_", "-") + ": " if error["loc"] else ""
-    return f"{name}{error['msg'].removeprefix('Value error, ')}"
+    text = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return text
+    setting, *within = error["loc"]
+    flags = {option.name: option.opts[0] for option in serve.params}
+    name = flags.get(setting, f"SIMPLE_LOG_SERVICE_{setting.upper()}")
+    return f"{name}{''.join(f'[{json.dumps(part)}]' for part in within)}: {text}"

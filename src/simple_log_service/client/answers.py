@@ -10,6 +10,7 @@ import msgspec
 
 from simple_log_service.client.errors import UnexpectedAnswer
 from simple_log_service.client.records import UNREADABLE, Page
+from simple_log_service.client.stats import StatsPage
 from simple_log_service.core.ids import log_id_after
 from simple_log_service.core.limits import CURSOR_CHARS_MAX
 from simple_log_service.core.receipts import Receipt
@@ -54,7 +55,7 @@ class Walk:
         self._cursors: set[str] = set()
         self._empty_pages: Counter[bool] = Counter()
 
-    def after(self, page: Page) -> str | None:
+    def after(self, page: Page | StatsPage) -> str | None:
         """The cursor to go on with after the page, ``None`` at the end. Raises ``UnexpectedAnswer``."""
         cursor = page.next_cursor
         if cursor is None:
@@ -63,7 +64,7 @@ class Walk:
             fault = "a cursor that it gave before" if cursor in self._cursors else "a cursor too long to send back"
             raise UnexpectedAnswer(f"{self._url} answered with {fault}.")
         self._cursors.add(cursor)
-        if page.raw_logs:
+        if not page.is_empty:
             self._empty_pages.clear()
         else:
             self._empty_pages[page.complete] += 1

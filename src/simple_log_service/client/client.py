@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from simple_log_service.api.routes import HEALTH, INGEST, INGEST_SERVICE, RECENT, find_route
+from simple_log_service.api.routes import HEALTH, INGEST, INGEST_SERVICE, RECENT, STATS, find_route
 from simple_log_service.api.signer import Credentials
 from simple_log_service.client.answers import Walk, adds_up, read_json
 from simple_log_service.client.batching import BATCH_RECORDS_DEFAULT, Batch, Sendable, batches, body_of
@@ -29,9 +29,11 @@ from simple_log_service.client.credentials import CredentialsProvider
 from simple_log_service.client.errors import RequestRefused, UnexpectedAnswer
 from simple_log_service.client.records import LogRecord, Page
 from simple_log_service.client.retries import OnRetry
+from simple_log_service.client.stats import Stats, StatsPage, Sum
 from simple_log_service.client.transport import Transport
 from simple_log_service.core.limits import PAGE_RECORDS_MAX, REQUEST_RECORDS_MAX
 from simple_log_service.core.receipts import Receipt
+from simple_log_service.core.stats import By
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -41,7 +43,8 @@ class Filters(TypedDict, total=False):
     """What ``recent`` can be narrowed by.
 
     ``since`` and ``until`` are RFC 3339, a number since the epoch, ``10m`` or ``2h`` or ``3d`` ago, or an aware
-    ``datetime``; ``hours`` is instead of ``since``.
+    ``datetime``; ``hours`` is instead of ``since``. ``q`` is words to be found (``word``, ``word*``, ``"a phrase"``,
+    ``-word``), ``pattern`` an RE2 regular expression over the message, ``metadata`` fields by key and value.
     """
 
     service_name: str | None
@@ -50,6 +53,9 @@ class Filters(TypedDict, total=False):
     hours: int | None
     since: str | datetime | None
     until: str | datetime | None
+    q: str | None
+    pattern: str | None
+    metadata: Mapping[str, str] | None
 
 
 class SentBatch(msgspec.Struct, Generic[T], frozen=True):
@@ -135,7 +141,7 @@ class Client:
 
     def recent(self, *, limit: int | None = None, cursor: str | None = None, **filters: Unpack[Filters]) -> Page:
         """One page of the newest records, at most ``limit`` of them (the service's default is 100)."""
-        query = _query_string({**filters, "limit": limit, "cursor": cursor})
+        query = _query_string({**_parameters(filters), "limit": limit, "cursor": cursor})
         body = self._transport.request(RECENT.method, RECENT.path, query)
         return self._decode(body, Page)
 
@@ -160,6 +166,29 @@ class Client:
         """Records, newest first, ``limit`` of them or every one that matches, however many pages that takes."""
         for page in self.iter_pages(limit=limit, **filters):
             yield from page.logs
+
+    def stats(self, *, by: By | None = None, interval: str | None = None, **filters: Unpack[Filters]) -> Stats:
+        """How many records match: by service, type or level, and in buckets as long as ``interval`` (``10s``, ``1h``).
+
+        However many answers that takes; ``iter_stats`` gives them one by one.
+        """
+        total = Sum()
+        for page in self.iter_stats(by=by, interval=interval, **filters):
+            total.add(page)
+        return total.stats()
+
+    def iter_stats(
+        self, *, by: By | None = None, interval: str | None = None, **filters: Unpack[Filters]
+    ) -> Iterator[StatsPage]:
+        """The service's answers, the newest records first, until everything is counted: each counts other records."""
+        cursor, walk = None, Walk(self._url)
+        while True:
+            query = _query_string({**_parameters(filters), "by": by, "interval": interval, "cursor": cursor})
+            page = self._decode(self._transport.request(STATS.method, STATS.path, query), StatsPage)
+            yield page
+            cursor = walk.after(page)
+            if cursor is None:
+                return
 
     def health(self) -> str:
         """What the service says of itself, unsigned: ``ok`` where all is well."""
@@ -205,10 +234,16 @@ def _receipt_of(error: RequestRefused) -> Receipt | None:
     return read_json(error.body, Receipt) if error.status in {400, 429} else None
 
 
+def _parameters(filters: Filters) -> dict[str, object]:
+    fields = filters.get("metadata") or {}
+    plain = {name: value for name, value in filters.items() if name != "metadata"}
+    return {**plain, **{f"metadata.{key}": value for key, value in fields.items()}}
+
+
 def _query_string(parameters: Mapping[str, object]) -> str:
     """Percent-encoded throughout, since in what is signed a plus sign is no space."""
     given = {name: _text(value) for name, value in parameters.items() if value is not None}
-    return "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items())
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in given.items())
 
 
 def _text(value: object) -> str:

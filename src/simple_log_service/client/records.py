@@ -69,6 +69,11 @@ class Page(msgspec.Struct, frozen=True):
             RawRecord.of(raw)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing, though there may be more."""
+        return not self.raw_logs
+
+    @property
     def logs(self) -> list[LogRecord]:
         """The records as objects; ``UnexpectedAnswer`` where the metadata of one is more than Python can hold."""
         try:

@@ -27,8 +27,8 @@ class Columns(msgspec.Struct):
     kinds: list[Kind]
     kind_places: Sequence[int]
     timestamps: Sequence[int]
-    messages: list[str]
-    metadata: list[bytes]
+    messages: Sequence[str]
+    metadata: Sequence[bytes]
     log_ids: dict[int, str]
 
     def __len__(self) -> int:
@@ -43,6 +43,18 @@ class Columns(msgspec.Struct):
     def memory_bytes(self) -> int:
         """About what the records take in memory, objects and places in lists included."""
         return self.text_size + _RECORD_OVERHEAD_BYTES * len(self)
+
+    def selected(self, places: Sequence[int]) -> Columns:
+        """The records at these places, in this order; all kinds stay, whether or not one of them has it."""
+        log_ids = self.log_ids
+        return Columns(
+            self.kinds,
+            [self.kind_places[place] for place in places],
+            [self.timestamps[place] for place in places],
+            [self.messages[place] for place in places],
+            [self.metadata[place] for place in places],
+            {at: log_ids[place] for at, place in enumerate(places) if place in log_ids} if log_ids else {},
+        )
 
     @classmethod
     def of(cls, batches: Sequence[Batch]) -> Columns:

@@ -39,19 +39,22 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 _DECODER = msgspec.msgpack.Decoder(Cursor)
 
 
-def encode_cursor(query: Query, below: Position, reach_ns: int | None = None) -> str:
-    """The cursor that goes on below this position with this query; ``reach_ns`` as the page says it."""
+def encode_cursor(query: Query, below: Position, reach_ns: int | None = None, *, use: str | None = None) -> str:
+    """The cursor that goes on below this position with this query; ``reach_ns`` as the page says it.
+
+    ``use`` is what is done with the records, where that is not to show them.
+    """
     place = below.timestamp, below.arrival
-    cursor = Cursor(_VERSION, *place, query.since_ns, query.until_ns, _mark(query), reach_ns)
+    cursor = Cursor(_VERSION, *place, query.since_ns, query.until_ns, _mark(query, use), reach_ns)
     return urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
 
 
-def resume(query: Query, text: str) -> Query:
+def resume(query: Query, text: str, *, use: str | None = None) -> Query:
     """The query, going on where the cursor stands; ``InvalidRequest`` where it is none, or another query's."""
     cursor = _decode(text)
     if cursor is None or cursor.version != _VERSION:
         raise InvalidRequest("cursor is not one that this service gave.")
-    if cursor.filters != _mark(query):
+    if cursor.filters != _mark(query, use):
         raise InvalidRequest("cursor belongs to a query with other filters.")
     return msgspec.structs.replace(
         query,
@@ -60,6 +63,15 @@ def resume(query: Query, text: str) -> Query:
         below=Position(cursor.timestamp, cursor.arrival),
         reach_ns=cursor.reach_ns,
     )
+
+
+def time_of(text: str) -> int | None:
+    """Down to which time the walk of this cursor has come, nanoseconds; ``None`` where it is not one of ours.
+
+    For telling people: a cursor is opaque to whoever wants to rely on it.
+    """
+    cursor = _decode(text)
+    return None if cursor is None or cursor.version != _VERSION else cursor.timestamp
 
 
 def _decode(text: str) -> Cursor | None:
@@ -71,6 +83,10 @@ def _decode(text: str) -> Cursor | None:
         return None
 
 
-def _mark(query: Query) -> bytes:
-    filters = msgspec.msgpack.encode([query.service_name, query.log_type, query.level])
-    return blake2b(filters, digest_size=6).digest()
+def _mark(query: Query, use: str | None) -> bytes:
+    filters: list[object] = [query.service_name, query.log_type, query.level]
+    if query.search is not None:
+        filters.append(query.search)
+    if use is not None:
+        filters.append(use)
+    return blake2b(msgspec.msgpack.encode(filters), digest_size=6).digest()

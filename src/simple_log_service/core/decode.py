@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 from io import BytesIO
 from itertools import islice
+from operator import ge
 from typing import Any, cast
 
 import msgspec
@@ -188,7 +189,7 @@ def _columns(records: list[_Wire], rules: Rules, *, single: bool = False) -> Bat
     lines = _metadata(metadata)
     if named is None or graded is None or timed is None or lines is None:
         return None
-    if not _good_log_ids(log_ids) or not _good_log_types(log_types):
+    if not _good_log_ids(log_ids) or not _good_log_types(log_types) or not _is_kept(named, log_types, timed, rules):
         return None
     given = None if log_ids.count(UNSET) == len(log_ids) else [None if i is UNSET else i for i in log_ids]
     indexes = range(len(records))
@@ -221,9 +222,18 @@ def _timestamps(texts: list[Any], rules: Rules) -> list[int] | None:
         all_absent = texts.count(_ABSENT) == len(texts)
         return list(range(rules.now_ns, rules.now_ns + len(texts))) if all_absent else None
     column = parse_column(texts)
-    if column is None or min(column) < rules.oldest_ns or max(column) > rules.newest_ns:
-        return None
-    return column
+    return None if column is None or max(column) > rules.newest_ns else column
+
+
+def _is_kept(service_names: list[str], log_types: list[str], timestamps: list[int], rules: Rules) -> bool:
+    """Whether no record is older than its kind is kept."""
+    if min(timestamps) >= rules.oldest_ns:
+        return True
+    if rules.kept is None:
+        return False
+    kinds = list(zip(service_names, log_types, strict=True))
+    oldest = {kind: rules.oldest_of(*kind) for kind in set(kinds)}
+    return all(map(ge, timestamps, map(oldest.__getitem__, kinds)))
 
 
 def _metadata(texts: list[Any]) -> list[bytes] | None:

@@ -31,6 +31,7 @@ FUTURE_NS_MAX = 300 * SECOND_NS
 """How far ahead of the server's clock a record's timestamp may be."""
 RETENTION_DAYS_DEFAULT = 30
 RETENTION_DAYS_MAX = 3650
+"""Of all records, or of a service's or type's own; past it the start is refused."""
 
 # --- One request: past these the request is refused whole. ---
 
@@ -52,11 +53,35 @@ PAGE_RECORDS_DEFAULT = 100
 PAGE_RECORDS_MAX = 10_000
 PAGE_BYTES_MAX = 5 * MIB // 2
 """A page ends early here; ``next_cursor`` goes on."""
+STATS_BUCKETS_MAX = 1_500
+"""400 past it, with an interval that fits."""
+STATS_INTERVAL_NS_MAX = RETENTION_DAYS_MAX * DAY_NS
+"""400 past it; no range is longer."""
+STATS_BYTES_MAX = 4 * MIB
+"""An answer with counts ends before it; ``next_cursor`` goes on. Lambda carries no more than 6 MB, as base64."""
+STATS_COUNTS_MAX = 250_000
+"""Numbers held while counting, by bucket and group; past it an answer ends early, and ``next_cursor`` goes on."""
 READ_HOURS_DEFAULT = 24
 READ_HOURS_MAX = 168
 READ_SECONDS_MAX = 10.0
 """The embedded home answers what it found by then, with ``complete: false``."""
 CURSOR_CHARS_MAX = 512
+
+# --- Searching: 400 past these. ---
+
+SEARCH_CHARS_MAX = 1024
+"""Of ``q``."""
+SEARCH_TERMS_MAX = 32
+"""Words, beginnings of words and phrases in one ``q``, excluded ones included."""
+PATTERN_CHARS_MAX = 1024
+PATTERN_MEMORY_BYTES_MAX = MIB
+"""What RE2 may take for one pattern; 400 for a pattern that does not fit, and slower past it while searching."""
+FIELDS_MAX = 8
+"""Different ``metadata.KEY=VALUE`` in one request."""
+FIELD_KEY_CHARS_MAX = 256
+FIELD_VALUE_CHARS_MAX = 1024
+SEARCH_STEP_SECONDS = 0.01
+"""A read that searches looks at the time so often, even in the midst of one run: a hard pattern takes seconds a MiB."""
 
 # --- The DynamoDB store. ---
 
@@ -124,6 +149,21 @@ ACCESS_KEYS_MAX = 5_000
 GROUP_RECORDS_MAX = 50_000
 GROUP_TEXT_BYTES_MAX = 8 * MIB
 """One group commit takes requests up to about these; what is over waits for the next one."""
+BLOCK_RECORDS_MAX = 50_000
+"""Merged records in one file; its places are 16 bits wide."""
+MERGE_RECORDS_MAX = 200_000
+"""What one merge takes, at least one chunk or block; the rest waits for the next one."""
+MERGE_QUIET_SECONDS = 5.0
+"""Once nothing has come for so long, fewer records than a block's are merged, too."""
+MERGE_QUIET_RECORDS_MIN = 4096
+MERGE_CHUNKS_MAX = 1024
+"""Fresh chunks of one file, however small, past which they are merged."""
+MERGE_PAUSE_SECONDS = 30.0
+"""After a merge that failed."""
+CLOCK_TRUST_SECONDS = 3600.0
+"""Nothing expires until the wall clock has gone on like the monotonic one for so long."""
+CLOCK_DRIFT_SECONDS_MAX = 60.0
+"""Between two looks at both clocks; past it the wall clock has jumped."""
 READS_WAITING_MAX = 64
 """Reads of files that wait for a thread; 503 past it."""
 TAIL_BYTES_MAX = 48 * MIB
@@ -132,5 +172,15 @@ TAIL_LOAD_BYTES_MAX = 8 * MIB
 """How much of it is filled at start, so that starting stays quick."""
 WAL_BYTES_MAX = 16 * MIB
 """The write-ahead log is folded into its file past this."""
-CHUNK_CACHE_BYTES_MAX = 48 * MIB
+CHUNK_CACHE_BYTES_MAX = 24 * MIB
 """Opened chunks kept for the next page of the same reader."""
+LEAF_CACHE_BYTES_MAX = 24 * MIB
+"""Opened leaves of merged blocks, for the same reason."""
+MERGE_CACHE_BYTES_MAX = 16 * MIB
+"""Opened chunks, while they are merged: one may reach into several blocks."""
+BLOCK_CACHE_BYTES_MAX = 32 * MIB
+"""Indexes of merged blocks; others are read again."""
+FILTER_CACHE_BYTES_MAX = 48 * MIB
+"""Token filters of merged blocks, in the process that searches; others are read again."""
+STORE_SIZE_BYTES_MIN = 256 * MIB
+"""Of the size that an operator allows the store; below it the start is refused: the newest records need some room."""

@@ -9,6 +9,7 @@ from simple_log_service.core.batch import Batch
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.core.signals import Signal
+from simple_log_service.core.stats import Stats, StatsQuery
 
 T = TypeVar("T")
 
@@ -26,6 +27,9 @@ class LogStore(Protocol):
 
     async def recent(self, query: Query) -> Page:
         """The newest records that match, in descending (timestamp, arrival)."""
+
+    async def stats(self, asked: StatsQuery) -> Stats:
+        """How many records match: as many as paging through ``recent`` with the same query would give."""
 
     async def close(self) -> None:
         """Finish what was accepted and let go of every file."""

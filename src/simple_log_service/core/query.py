@@ -5,14 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from simple_log_service.core.limits import PAGE_RECORDS_DEFAULT
-from simple_log_service.core.record import Kind, Position
+from simple_log_service.core.record import Kind, Position, Record
+from simple_log_service.core.retention import Kept
+from simple_log_service.core.search import Search
 
 
 class Query(msgspec.Struct, frozen=True):
     """The newest records that match, below a position.
 
     ``since_ns`` is inclusive, ``until_ns`` exclusive; ``below`` is where the page before ended, and ``reach_ns`` what
-    that page said of itself.
+    that page said of itself. ``search`` is what the records' texts must hold; ``kept`` says from when on records of
+    each kind are kept, where that differs between kinds.
     """
 
     since_ns: int
@@ -23,14 +26,24 @@ class Query(msgspec.Struct, frozen=True):
     below: Position | None = None
     limit: int = PAGE_RECORDS_DEFAULT
     reach_ns: int | None = None
+    search: Search | None = None
+    kept: Kept | None = None
 
     def matches(self, kind: Kind) -> bool:
-        """Whether records of this kind are asked for."""
+        """Whether records of this kind are asked for; what their texts hold is another question."""
         return (
             (self.service_name is None or self.service_name == kind.service_name)
             and (self.log_type is None or self.log_type == kind.log_type)
             and (self.level is None or self.level == kind.level)
         )
+
+    def finds(self, record: Record) -> bool:
+        """Whether the record's texts hold what is searched for, if anything is."""
+        return self.search is None or self.search.matches(record.message, record.metadata)
+
+    def since_of(self, kind: Kind) -> int:
+        """From when on records of this kind are asked for, nanoseconds."""
+        return self.since_ns if self.kept is None else max(self.since_ns, self.kept.oldest_ns(kind))
 
     @property
     def ceiling(self) -> Position | None:

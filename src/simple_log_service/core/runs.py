@@ -11,20 +11,27 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import count
 from time import monotonic
 from typing import Protocol
 
 from simple_log_service.core.columns import Columns
-from simple_log_service.core.limits import PAGE_BYTES_MAX
+from simple_log_service.core.limits import PAGE_BYTES_MAX, SEARCH_STEP_SECONDS
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.record import Kind, Position, Record, encode_record
+from simple_log_service.core.search import Search
+from simple_log_service.core.stats import By, sums
 
 ABOVE_ALL_ARRIVALS = 2**63 - 1
 
 
 class Run(Protocol):
-    """Some records of a store, for reading."""
+    """Some records of a store, for reading and counting."""
+
+    @property
+    def time_min(self) -> int:
+        """The oldest timestamp in it, nanoseconds, or any time before that."""
 
     @property
     def time_max(self) -> int:
@@ -34,8 +41,24 @@ class Run(Protocol):
     def kinds(self) -> Mapping[Kind, int]:
         """How many records of each kind it holds."""
 
-    def newest(self, query: Query) -> Iterator[Record]:
-        """Its matching records below the query's ceiling and not before its range, newest first."""
+    def newest(self, query: Query) -> Iterator[Record | Position]:
+        """Its matching records below the query's ceiling and not before its range, newest first.
+
+        A bare position among them says that nothing matches from there up to what came before: where a search finds
+        nothing for long, whoever merges can look at the time.
+        """
+
+    def counted(self, query: Query, by: By | None) -> Mapping[str, int]:
+        """How many of its records are of the kinds asked for, by group: from counters alone.
+
+        Asked only where the query's range holds the whole run, or of some kinds nothing that is kept.
+        """
+
+    def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:
+        """How many of its records ``newest`` would yield, by bucket number (timestamp // ``bucket_ns``) and kind.
+
+        What texts are searched for has no part in it.
+        """
 
 
 class OutOfTime(Exception):
@@ -60,6 +83,13 @@ class ColumnRun:
         self.time_max = max(columns.timestamps)
         self._in_order: tuple[Sequence[int], Sequence[int]] | None = None
 
+    @classmethod
+    def of_numbers(
+        cls, kinds: list[Kind], kind_places: list[int], timestamps: list[int], arrivals: Sequence[int]
+    ) -> ColumnRun:
+        """A run without texts, for counting."""
+        return cls(Columns(kinds, kind_places, timestamps, [], [], {}), arrivals, str)
+
     def __len__(self) -> int:
         return len(self.columns)
 
@@ -72,21 +102,75 @@ class ColumnRun:
             list(places),
             [*own.kind_places, *(moved[place] for place in columns.kind_places)],
             [*own.timestamps, *columns.timestamps],
-            own.messages + columns.messages,
-            own.metadata + columns.metadata,
+            [*own.messages, *columns.messages],
+            [*own.metadata, *columns.metadata],
             own.log_ids | {before + place: log_id for place, log_id in columns.log_ids.items()},
         )
         return ColumnRun(joined, [*self.arrivals, *arrivals], self.generated_id)
 
     def newest(self, query: Query) -> Iterator[Record]:
         """Its matching records below the query's ceiling and not before its range, newest first."""
+        return (found for found in self.steps(query) if isinstance(found, Record))
+
+    def steps(self, query: Query) -> Iterator[Record | Position]:
+        """The same, with a position wherever a search has found nothing for ``SEARCH_STEP_SECONDS``."""
+        places = self.places(query)
+        return map(self._record, places) if query.search is None else self._found(places, query.search)
+
+    def places(self, query: Query) -> Iterator[int]:
+        """The places of records whose kinds and times are asked for, newest first."""
         order, times = self._sorted()
-        places = range(self._top(query.ceiling, order, times) - 1, bisect_left(times, query.since_ns) - 1, -1)
-        wanted = {place for place, kind in enumerate(self.columns.kinds) if query.matches(kind)}
-        if len(wanted) == len(self.columns.kinds):
-            return (self._record(order[place]) for place in places)
-        kind_places = self.columns.kind_places
-        return (self._record(order[place]) for place in places if kind_places[order[place]] in wanted)
+        below = range(self._top(query.ceiling, order, times) - 1, bisect_left(times, query.since_ns) - 1, -1)
+        return self._matching((order[place] for place in below), query)
+
+    def _found(self, places: Iterator[int], search: Search) -> Iterator[Record | Position]:
+        """The records of the places that hold what is searched for."""
+        messages, metadata, matches = self.columns.messages, self.columns.metadata, search.matches
+        resumed = monotonic()
+        for place in places:
+            if matches(messages[place], metadata[place]):
+                yield self._record(place)
+                resumed = monotonic()
+            elif monotonic() - resumed > SEARCH_STEP_SECONDS:
+                yield Position(self.columns.timestamps[place], self.arrivals[place])
+                resumed = monotonic()
+
+    @cached_property
+    def time_min(self) -> int:
+        """The oldest timestamp in it, nanoseconds."""
+        return min(self.columns.timestamps)
+
+    def counted(self, query: Query, by: By | None) -> Mapping[str, int]:
+        """How many of its records are of the kinds asked for, by group."""
+        return sums(self.kinds, query, by, self.time_max)
+
+    def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:
+        """How many of its records match, by bucket number and kind."""
+        order, times = self._sorted()
+        low, top = bisect_left(times, query.since_ns), self._top(query.ceiling, order, times)
+        kinds, kind_of = self.columns.kinds, self.columns.kind_places.__getitem__
+        found: dict[tuple[int, Kind], int] = {}
+        while low < top:
+            number = times[low] // bucket_ns
+            end = bisect_left(times, (number + 1) * bucket_ns, low, top)
+            places: Iterable[int] = order[low:end]
+            if query.kept is not None:
+                places = self._matching(iter(places), query)
+            counts = Counter(map(kind_of, places))
+            found |= {(number, kinds[at]): count for at, count in counts.items() if query.matches(kinds[at])}
+            low = end
+        return found
+
+    def _matching(self, places: Iterator[int], query: Query) -> Iterator[int]:
+        """Those of the places whose kinds and times are asked for."""
+        columns = self.columns
+        since = {place: query.since_of(kind) for place, kind in enumerate(columns.kinds) if query.matches(kind)}
+        kind_places, timestamps = columns.kind_places, columns.timestamps
+        if len(since) < len(columns.kinds):
+            places = (place for place in places if kind_places[place] in since)
+        if query.kept is not None:
+            places = (place for place in places if timestamps[place] >= since[kind_places[place]])
+        return places
 
     def _record(self, place: int) -> Record:
         columns = self.columns
@@ -122,21 +206,24 @@ def newest(runs: Iterable[Run], query: Query, deadline: float) -> Iterator[Recor
     """The matching records of several runs, newest first.
 
     ``runs`` come in falling ``time_max`` and are taken one by one; ``deadline`` is a ``time.monotonic()``. Raises
-    ``OutOfTime`` between two runs once it has passed, though never before the first step down in time: going on from
-    there always gets further.
+    ``OutOfTime`` once it has passed, between two runs or where a run says how far it has looked, though never before
+    the first step down in time: going on from there always gets further.
     """
-    heap: list[tuple[int, int, int, Record, Iterator[Record]]] = []
+    heap: list[tuple[int, int, int, Record | Position, Iterator[Record | Position]]] = []
     tiebreak = count()
 
-    def advance(records: Iterator[Record]) -> None:
-        record = next(records, None)
-        if record is not None:
-            heapq.heappush(heap, (-record.timestamp, -record.arrival, next(tiebreak), record, records))
+    def advance(records: Iterator[Record | Position]) -> None:
+        found = next(records, None)
+        if found is not None:
+            heapq.heappush(heap, (-found.timestamp, -found.arrival, next(tiebreak), found, records))
 
     def pop_above(time: int) -> Iterator[Record]:
         while heap and -heap[0][0] > time:
-            _, _, _, record, records = heapq.heappop(heap)
-            yield record
+            _, _, _, found, records = heapq.heappop(heap)
+            if isinstance(found, Record):
+                yield found
+            elif monotonic() > deadline:
+                raise OutOfTime(found)
             advance(records)
 
     ceiling = query.ceiling
@@ -149,12 +236,15 @@ def newest(runs: Iterable[Run], query: Query, deadline: float) -> Iterator[Recor
         if top < start and monotonic() > deadline:
             raise OutOfTime(Position(top, ABOVE_ALL_ARRIVALS))
         if any(query.matches(kind) for kind in run.kinds):
-            advance(run.newest(query))
+            advance(run.steps(query) if isinstance(run, ColumnRun) else run.newest(query))
     yield from pop_above(-1)
 
 
 def collect(records: Iterator[Record], query: Query) -> Page:
-    """A page of encoded records: it ends at the query's limit, early at ``PAGE_BYTES_MAX``, or out of time."""
+    """A page of encoded records: it ends at the query's limit, early at ``PAGE_BYTES_MAX``, or out of time.
+
+    A full page of a search goes without knowing whether it is the last: the next match may take long to find.
+    """
     logs: list[bytes] = []
     size = 0
     last: Position | None = None
@@ -166,6 +256,8 @@ def collect(records: Iterator[Record], query: Query) -> Page:
                 return Page(logs, last)
             logs.append(text)
             last = record.position
+            if query.search is not None and len(logs) == query.limit:
+                return Page(logs, last)
     except OutOfTime as out:
         return Page(logs, out.below, complete=False)
     return Page(logs)

@@ -39,6 +39,16 @@ STORE_READ_ONLY = Signal(
 )
 STORE_BYTES = Signal("slog_store_bytes", "gauge", "Bytes of the store's files.")
 TAIL_RECORDS = Signal("slog_tail_records", "gauge", "Records in the memory tail.")
+UNMERGED_RECORDS = Signal("slog_unmerged_records", "gauge", "Records in chunks that are not merged into blocks yet.")
+MERGING = Signal("slog_merging", "gauge", "1 while blocks are being merged.")
+MERGES = Signal("slog_merges_total", "counter", "Merges of chunks and blocks.", ("outcome",))
+MERGED_RECORDS = Signal("slog_merged_records_total", "counter", "Records written by merges, each as often as it was.")
+RECORDS_REMOVED = Signal(
+    "slog_records_removed_total",
+    "counter",
+    "Records removed: expired, or for the limit of the store's size.",
+    ("reason",),
+)
 DYNAMODB_UNITS = Signal(
     "slog_dynamodb_units_total", "counter", "Capacity units that calls to DynamoDB cost.", ("target", "kind")
 )

@@ -7,6 +7,7 @@ comes here for whatever it does not recognise; a property test holds the two equ
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from simple_log_service.core import limits
 from simple_log_service.core.batch import METADATA_EMPTY, Batch
 from simple_log_service.core.levels import LEVEL_DEFAULT, LEVELS, canonical_level
 from simple_log_service.core.receipts import Rejection
+from simple_log_service.core.retention import Kept
 from simple_log_service.core.timestamps import format_timestamp, parse_timestamp
 
 FIELDS = frozenset(("service_name", "log_type", "message", "level", "timestamp", "metadata", "log_id"))
@@ -49,13 +51,19 @@ class Rules(msgspec.Struct, frozen=True):
     """What the records of one request are held to.
 
     ``service_name`` is the one of the path, if it names one. ``now_ns`` is the time of receipt, in nanoseconds, and
-    records must be in ``oldest_ns`` to ``newest_ns``.
+    records must be in ``oldest_ns`` to ``newest_ns``. Where some kinds are kept for longer than others, ``kept`` says
+    which records before ``oldest_ns`` are good all the same.
     """
 
     now_ns: int
     oldest_ns: int
     newest_ns: int
     service_name: str | None = None
+    kept: Kept | None = None
+
+    def oldest_of(self, service_name: str, log_type: str) -> int:
+        """The oldest timestamp that a record of this service and type may have, nanoseconds."""
+        return self.oldest_ns if self.kept is None else min(self.oldest_ns, self.kept.oldest_of(service_name, log_type))
 
 
 class BadRecord(Exception):
@@ -71,6 +79,12 @@ def name_error(name: str, chars_max: int) -> str | None:
     """What is wrong with a service's or type's name, as the end of a sentence; ``None`` where nothing is."""
     # Outside the cache, which must not keep names of any length.
     return _characters_error(name) if 1 <= len(name) <= chars_max else f"must have 1 to {chars_max} characters"
+
+
+def names_error(names: Iterable[str], chars_max: int) -> str | None:
+    """What is wrong with the first bad one of some names, which it quotes; ``None`` where nothing is."""
+    errors = ((name, name_error(name, chars_max)) for name in names)
+    return next((f"{name!r} {error}" for name, error in errors if error is not None), None)
 
 
 @lru_cache(maxsize=4096)
@@ -126,7 +140,7 @@ def _validate(raw: bytes | Raw, index: int, rules: Rules) -> tuple[str, str, str
     size = len(message.encode()) + len(metadata)
     size += sum(len(name.encode()) for name in (service_name, log_type, log_id or ""))
     _require_size(size)
-    if timestamp < rules.oldest_ns:
+    if timestamp < rules.oldest_of(service_name, log_type):
         raise BadRecord(TOO_OLD, f"timestamp is older than the retention: {format_timestamp(timestamp)}")
     if timestamp > rules.newest_ns:
         minutes = limits.FUTURE_NS_MAX // (60 * limits.SECOND_NS)

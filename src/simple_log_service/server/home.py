@@ -41,7 +41,7 @@ async def embedded_home(settings: Settings, data_dir: DataDir) -> AsyncIterator[
         store, status = await stack.enter_async_context(opened_store(settings, data_dir, metrics))
         workers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="slog-decoder"))
         api = Api(
-            LogService(store, time.time_ns, metrics, retention_days=settings.retention_days),
+            LogService(store, time.time_ns, metrics, retention=settings.retention),
             offload=offload_to(workers),
             status=status,
             metrics_page=lambda: Response(200, metrics.render(), content_type=CONTENT_TYPE),

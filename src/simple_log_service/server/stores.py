@@ -17,7 +17,7 @@ from simple_log_service.server.files import OperatorError
 from simple_log_service.server.metrics import PrometheusMetrics
 from simple_log_service.server.offload import offload_to
 from simple_log_service.server.settings import Settings
-from simple_log_service.stores.embedded.store import EmbeddedStore
+from simple_log_service.stores.embedded.store import EmbeddedStore, StoreLimits
 
 REQUESTS_AT_ONCE_MAX = 32
 """Requests that wait for DynamoDB, each in a thread; further ones wait for a thread."""
@@ -35,18 +35,22 @@ async def opened_store(settings: Settings, data_dir: DataDir, metrics: Prometheu
     """The store that the settings choose, closed in the end. Raises ``OperatorError`` where it cannot be used."""
     with ThreadPoolExecutor(REQUESTS_AT_ONCE_MAX, thread_name_prefix="slog-store") as workers:
         is_table = settings.store == "dynamodb"
-        opened = await (_dynamodb(settings, metrics, workers) if is_table else _embedded(data_dir, metrics))
+        opened = await (_dynamodb(settings, metrics, workers) if is_table else _embedded(settings, data_dir, metrics))
         try:
             yield opened
         finally:
             await opened.store.close()
 
 
-async def _embedded(data_dir: DataDir, metrics: PrometheusMetrics) -> OpenedStore:
-    store = await EmbeddedStore.open(data_dir.logs, keys=data_dir.keys, clock=time.time_ns, metrics=metrics)
+async def _embedded(settings: Settings, data_dir: DataDir, metrics: PrometheusMetrics) -> OpenedStore:
+    limits = StoreLimits(settings.retention, settings.max_store_bytes)
+    store = await EmbeddedStore.open(
+        data_dir.logs, keys=data_dir.keys, clock=time.time_ns, metrics=metrics, limits=limits
+    )
     metrics.gauge_from(signals.QUEUE_REQUESTS, lambda: store.queued)
     metrics.gauge_from(signals.STORE_READ_ONLY, lambda: store.failure is not None)
     metrics.gauge_from(signals.STORE_BYTES, lambda: store.size_bytes)
+    metrics.gauge_from(signals.UNMERGED_RECORDS, lambda: store.unmerged_records)
     metrics.gauge_from(signals.TAIL_RECORDS, lambda: store.tail_records)
     return OpenedStore(store, lambda: _status(store))
 
@@ -61,7 +65,7 @@ async def _dynamodb(settings: Settings, metrics: PrometheusMetrics, workers: Thr
     table = TableSettings(
         settings.table,
         settings.region,
-        settings.retention_days,
+        settings.retention,
         index_name=settings.table_index,
         endpoint_url=settings.endpoint_url,
         type_shards=settings.type_shards,

@@ -8,6 +8,7 @@ from time import monotonic
 from simple_log_service.core.admission import GivenId, given_ids, receipt_of, without_known
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.columns import Columns
+from simple_log_service.core.counting import count_runs
 from simple_log_service.core.errors import IdempotencyMismatch
 from simple_log_service.core.ids import NONCE_BITS, log_id_of
 from simple_log_service.core.limits import READ_SECONDS_MAX
@@ -15,6 +16,7 @@ from simple_log_service.core.ports import Clock
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.core.runs import ColumnRun, collect, newest
+from simple_log_service.core.stats import Stats, StatsQuery
 
 
 class MemoryStore:
@@ -50,11 +52,17 @@ class MemoryStore:
 
     async def recent(self, query: Query) -> Page:
         """The newest records that match."""
-        runs = sorted(self._runs, key=lambda run: run.time_max, reverse=True)
-        return collect(newest(runs, query, monotonic() + READ_SECONDS_MAX), query)
+        return collect(newest(self._newest_first(), query, monotonic() + READ_SECONDS_MAX), query)
+
+    async def stats(self, asked: StatsQuery) -> Stats:
+        """How many records match."""
+        return count_runs(lambda _: self._newest_first(), asked, monotonic() + READ_SECONDS_MAX)
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+    def _newest_first(self) -> list[ColumnRun]:
+        return sorted(self._runs, key=lambda run: run.time_max, reverse=True)
 
     def _log_id(self, arrival: int) -> str:
         return log_id_of(arrival, self._nonce)

@@ -44,9 +44,9 @@ def pack_body(columns: Columns) -> bytes:
     times = columns.timestamps
     return _PACKER.encode(
         _Body(
-            _to_bytes("I", columns.kind_places),
-            _to_bytes("q", [times[0], *map(sub, times[1:], times)]),
-            columns.messages,
+            to_bytes("I", columns.kind_places),
+            to_bytes("q", [times[0], *map(sub, times[1:], times)]),
+            list(columns.messages),
             b"\n".join(columns.metadata),
             columns.log_ids,
         )
@@ -74,22 +74,24 @@ def unpack_body(body: bytes, kinds: list[Kind]) -> Columns:
         raise FrameDamaged(f"A stored chunk is damaged: {error}") from None
     return Columns(
         kinds,
-        _from_bytes("I", unpacked.kind_places),
-        list(accumulate(_from_bytes("q", unpacked.timestamps))),
+        from_bytes("I", unpacked.kind_places),
+        list(accumulate(from_bytes("q", unpacked.timestamps))),
         unpacked.messages,
         unpacked.metadata.split(b"\n"),
         unpacked.log_ids,
     )
 
 
-def _to_bytes(typecode: str, numbers: Sequence[int]) -> bytes:
+def to_bytes(typecode: str, numbers: Sequence[int]) -> bytes:
+    """Whole numbers as little-endian bytes, of the width that ``array`` gives the type code."""
     column = array(typecode, numbers)
     if sys.byteorder == "big":
         column.byteswap()
     return column.tobytes()
 
 
-def _from_bytes(typecode: str, data: bytes) -> list[int]:
+def from_bytes(typecode: str, data: bytes) -> list[int]:
+    """The numbers again; ``ValueError`` where the bytes are none of this width."""
     column = array(typecode, data)
     if sys.byteorder == "big":
         column.byteswap()

@@ -7,17 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import botocore.session
-import msgspec
 from botocore.config import Config
 
-from simple_log_service.aws.settings import NotEmpty, RetentionDays, settings_of_the_function
+from simple_log_service.aws.settings import NotEmpty, RetentionSettings, settings_of_the_function
 from simple_log_service.aws.stream.aside import DeadLetters
 from simple_log_service.aws.stream.consumer import Consumer, patience_until
 from simple_log_service.aws.stream.firehose import ParquetStream
 from simple_log_service.aws.stream.search_index import SearchIndex
 from simple_log_service.aws.stream.signed_http import SignedHttp
 from simple_log_service.aws.stream.sink import Sink
-from simple_log_service.core.limits import RETENTION_DAYS_DEFAULT
 from simple_log_service.stores.dynamodb.patience import Patience
 
 _CONFIG = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=2, read_timeout=10)
@@ -25,7 +23,7 @@ _CONFIG = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_
 _OPENSEARCH = "es"
 
 
-class ConsumerSettings(msgspec.Struct, frozen=True):
+class ConsumerSettings(RetentionSettings, frozen=True):
     """What the deployment tells the consumer; a part without an address is off.
 
     ``endpoint_url`` stands for the addresses of Firehose and SQS: for tests.
@@ -35,7 +33,6 @@ class ConsumerSettings(msgspec.Struct, frozen=True):
     dead_letters_url: NotEmpty
     search_url: str | None = None
     firehose_name: str | None = None
-    retention_days: RetentionDays = RETENTION_DAYS_DEFAULT
     endpoint_url: str | None = None
 
 
@@ -56,7 +53,7 @@ def consumer_of(settings: ConsumerSettings, *, patience: Callable[[float], Patie
     sinks: list[Sink] = []
     if settings.search_url:
         http = SignedHttp(settings.search_url, _OPENSEARCH, settings.region, session.get_credentials())
-        sinks.append(SearchIndex(http, settings.retention_days))
+        sinks.append(SearchIndex(http, settings.retention.longest_days))
     if settings.firehose_name:
         sinks.append(ParquetStream(client("firehose"), settings.firehose_name))
     letters = DeadLetters(client("sqs"), settings.dead_letters_url)

@@ -8,8 +8,14 @@ import msgspec
 
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.columns import Columns
-from simple_log_service.core.limits import DYNAMODB_BODY_BYTES_MAX, DYNAMODB_ENTRY_RECORDS_MAX, DYNAMODB_SPAN_NS_MAX
+from simple_log_service.core.limits import (
+    DYNAMODB_BODY_BYTES_MAX,
+    DYNAMODB_ENTRY_RECORDS_MAX,
+    DYNAMODB_SPAN_NS_MAX,
+    SECOND_NS,
+)
 from simple_log_service.core.record import Kind
+from simple_log_service.core.retention import Retention
 from simple_log_service.stores.dynamodb.items import Chunk, Stored, store_chunk
 
 _TEXT_BYTES_MAX = 8 * DYNAMODB_BODY_BYTES_MAX
@@ -31,11 +37,14 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Chunker:
-    """Makes the writes of batches. ``type_shards`` says into how many partitions of the index a hot type is spread."""
+    """Makes the writes of batches, whose items expire with their service's and type's retention.
 
-    def __init__(self, type_shards: Mapping[str, int], retention_seconds: int) -> None:
+    ``type_shards`` says into how many partitions of the index a hot type is spread.
+    """
+
+    def __init__(self, type_shards: Mapping[str, int], retention: Retention) -> None:
         self._type_shards = type_shards
-        self._retention_seconds = retention_seconds
+        self._retention = retention
 
     def writes(self, batch: Batch, places: Iterable[int], identity: Identity) -> Iterator[Write]:
         """The items for the records at these places."""
@@ -45,9 +54,10 @@ class Chunker:
 
     def _fitting(self, batch: Batch, places: list[int], identity: Identity) -> Iterator[Write]:
         """One write, or several where the frame is larger than a body should be."""
-        shards = self._type_shards.get(batch.log_types[places[0]], 1)
+        service_name, log_type = batch.service_names[places[0]], batch.log_types[places[0]]
         chunk = _chunk(batch, sorted(places), identity)
-        stored = store_chunk(chunk, retention_seconds=self._retention_seconds, shards=shards)
+        kept_seconds = self._retention.of(service_name, log_type) // SECOND_NS
+        stored = store_chunk(chunk, retention_seconds=kept_seconds, shards=self._type_shards.get(log_type, 1))
         if len(places) == 1 or stored.frame_bytes <= DYNAMODB_BODY_BYTES_MAX:
             yield Write(places, stored)
             return

@@ -106,6 +106,11 @@ class Entry(msgspec.Struct, frozen=True):
     frame: bytes | None
     body_key: Key
 
+    @property
+    def kind(self) -> Kind:
+        """One of its kinds, which all have the same service and type."""
+        return next(iter(self.counts))
+
 
 def store_chunk(chunk: Chunk, *, retention_seconds: int, shards: int = 1) -> Stored:
     """The items that keep a chunk; one small record alone becomes a plain item."""

@@ -18,14 +18,15 @@ from simple_log_service.core.errors import StoreThrottled
 from simple_log_service.core.limits import DYNAMODB_SETTLED_NS, SECOND_NS
 from simple_log_service.core.ports import Clock
 from simple_log_service.core.record import Position
+from simple_log_service.core.retention import Kept, Retention
 from simple_log_service.stores.dynamodb.chunking import Identity
 from simple_log_service.stores.dynamodb.items import Item
 from simple_log_service.stores.dynamodb.keys import EXPIRES, log_id_key, tie_of
 from simple_log_service.stores.dynamodb.patience import Patience
 from simple_log_service.stores.dynamodb.table import Table
 
-Holds = Callable[[str, Iterable[Position], Patience], set[Position]]
-"""Of a service, which of these positions have a record."""
+Holds = Callable[[str, Iterable[Position], Kept, Patience], set[Position]]
+"""Of a service, which of these positions have a record that is kept."""
 
 
 class Fate(Enum):
@@ -36,24 +37,32 @@ class Fate(Enum):
     UNSETTLED = auto()
 
 
+_ATTRIBUTES = ("record", "arrival", "nonce", "taken", EXPIRES)
+"""What a marker's fields are called in its item."""
+
+
 class _Marker(msgspec.Struct, frozen=True):
     """The record that holds an id: its time, and the arrival number and nonce that are its own.
 
-    ``taken_ns`` is when its request last set out to write it.
+    ``taken_ns`` is when its request last set out to write it, ``expires`` the second from which the record is no
+    longer kept, as the rules were then.
     """
 
     record_ns: int
     arrival: int
     nonce: int
     taken_ns: int
+    expires: int
 
     @classmethod
-    def of(cls, batch: Batch, place: int, identity: Identity, taken_ns: int) -> _Marker:
-        return cls(batch.timestamps[place], identity.arrival + batch.indexes[place], identity.nonce, taken_ns)
+    def of(cls, batch: Batch, place: int, identity: Identity, taken_ns: int, retention: Retention) -> _Marker:
+        record_ns, arrival = batch.timestamps[place], identity.arrival + batch.indexes[place]
+        kept_ns = retention.of(batch.service_names[place], batch.log_types[place])
+        return cls(record_ns, arrival, identity.nonce, taken_ns, -(-(record_ns + kept_ns) // SECOND_NS))
 
     @classmethod
     def read(cls, item: Item) -> _Marker:
-        return cls(*(int(item[name]["N"]) for name in ("record", "arrival", "nonce", "taken")))
+        return cls(*(int(item[name]["N"]) for name in _ATTRIBUTES))
 
     def is_same_record(self, other: _Marker) -> bool:
         """Whether both are of one record, of different tries of its request perhaps."""
@@ -63,21 +72,19 @@ class _Marker(msgspec.Struct, frozen=True):
     def position(self) -> Position:
         return Position(self.record_ns, tie_of(self.arrival, self.nonce))
 
-    def attributes(self, kept_ns: int) -> Item:
-        expires = -(-(self.record_ns + kept_ns) // SECOND_NS)
-        names = ("record", "arrival", "nonce", "taken", EXPIRES)
-        numbers = (self.record_ns, self.arrival, self.nonce, self.taken_ns, expires)
-        return {name: {"N": str(number)} for name, number in zip(names, numbers, strict=True)}
+    def attributes(self) -> Item:
+        numbers = msgspec.structs.astuple(self)
+        return {name: {"N": str(number)} for name, number in zip(_ATTRIBUTES, numbers, strict=True)}
 
 
 class Markers:
-    """The markers in a table. They are kept for as long as a record is: ``kept_ns`` after its time."""
+    """The markers in a table. Each is kept for as long as its record is."""
 
-    def __init__(self, table: Table, clock: Clock, holds: Holds, kept_ns: int) -> None:
+    def __init__(self, table: Table, clock: Clock, holds: Holds, retention: Retention) -> None:
         self._table = table
         self._clock = clock
         self._holds = holds
-        self._kept_ns = kept_ns
+        self._retention = retention
 
     def fates(self, batch: Batch, places: Iterable[int], identity: Identity, patience: Patience) -> dict[int, Fate]:
         """Take the ids of the records at these places, which are distinct; what is to become of each record.
@@ -86,8 +93,8 @@ class Markers:
         """
         ids = dict(given_ids(batch))
         now_ns = self._clock()
-        wanted = {place: _Marker.of(batch, place, identity, now_ns) for place in places}
-        claims = [(log_id_key(*ids[place]), marker.attributes(self._kept_ns)) for place, marker in wanted.items()]
+        wanted = {place: _Marker.of(batch, place, identity, now_ns, self._retention) for place in places}
+        claims = [(log_id_key(*ids[place]), marker.attributes()) for place, marker in wanted.items()]
         answers = dict(zip(wanted, self._table.claim_all(claims, patience), strict=True))
         holders = {place: _Marker.read(item) for place, item in answers.items() if item is not None}
         fates = {place: Fate.NEW if holders.get(place) == wanted[place] else Fate.UNSETTLED for place in wanted}
@@ -112,8 +119,8 @@ class Markers:
         """
         if not wanted.is_same_record(holder) and self._clock() - holder.taken_ns <= DYNAMODB_SETTLED_NS:
             return Fate.UNSETTLED
-        key, mine = log_id_key(*given), wanted.attributes(self._kept_ns)
-        if self._table.take_over(key, mine, holder.attributes(self._kept_ns), patience):
+        key, mine = log_id_key(*given), wanted.attributes()
+        if self._table.take_over(key, mine, holder.attributes(), patience):
             return Fate.NEW
         # Somebody was quicker: another try of this request, maybe.
         now_there = _Marker.read(self._table.claim(key, mine, patience))
@@ -123,13 +130,14 @@ class Markers:
         self, batch: Batch, holders: dict[int, _Marker], wanted: dict[int, _Marker], patience: Patience
     ) -> set[int]:
         """Which of these places' ids belong to others' records that are there, and retained."""
-        oldest_ns = self._clock() - self._kept_ns
+        kept = Kept(self._retention, self._clock())
+        oldest_ns = kept.now_ns - self._retention.longest_ns
         by_service: dict[str, list[int]] = {}
         for place, holder in holders.items():
-            if holder.record_ns > oldest_ns and not holder.is_same_record(wanted[place]):
+            if holder.record_ns >= oldest_ns and not holder.is_same_record(wanted[place]):
                 by_service.setdefault(batch.service_names[place], []).append(place)
         held: set[int] = set()
         for service_name, places in by_service.items():
-            found = self._holds(service_name, [holders[place].position for place in places], patience)
+            found = self._holds(service_name, [holders[place].position for place in places], kept, patience)
             held.update(place for place in places if holders[place].position in found)
         return held

@@ -7,9 +7,9 @@ moment may stand in entries up to so long after it.
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, repeat
+import sys
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+from itertools import chain, count, repeat
 from types import MappingProxyType
 
 from msgspec.structs import replace
@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from simple_log_service.core.limits import DYNAMODB_SPAN_NS_MAX
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.record import Kind, Position, Record
-from simple_log_service.core.runs import collect, newest
+from simple_log_service.core.retention import Kept
+from simple_log_service.core.runs import ColumnRun, collect, newest
+from simple_log_service.core.stats import By, sums
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.stores.dynamodb.items import Entry, open_frame, read_entry
 from simple_log_service.stores.dynamodb.keys import TIE_MAX, Key, day_of, index_values
@@ -33,7 +35,7 @@ _BODIES_AT_ONCE_MAX = 16
 
 
 class Bodies:
-    """Fetches the bodies of entries that will be read: with the first that is asked for, those next to come.
+    """Fetches the bodies of entries that will be read: with the first that is asked for, those next to come in time.
 
     ``records_wanted`` says how many are worth fetching ahead.
     """
@@ -42,12 +44,13 @@ class Bodies:
         self._table = table
         self._patience = patience
         self._records_wanted = records_wanted
-        self._coming: deque[Entry] = deque()
+        self._coming: list[tuple[int, int, Entry]] = []
+        self._tiebreak = count()
         self._frames: dict[Key, bytes] = {}
 
     def expect(self, entry: Entry) -> None:
         """The entry will probably be opened after those before it."""
-        self._coming.append(entry)
+        heapq.heappush(self._coming, (-entry.position.timestamp, next(self._tiebreak), entry))
 
     def frame(self, entry: Entry) -> bytes:
         """The frame in the entry's body; ``FrameDamaged`` where there is none."""
@@ -61,7 +64,7 @@ class Bodies:
     def _fetch(self, entry: Entry) -> None:
         keys, records = {entry.body_key: None}, sum(entry.counts.values())
         while self._coming and records < self._records_wanted and len(keys) < _BODIES_AT_ONCE_MAX:
-            following = self._coming.popleft()
+            _, _, following = heapq.heappop(self._coming)
             if following.body_key not in keys and following.body_key not in self._frames:
                 keys[following.body_key] = None
                 records += sum(following.counts.values())
@@ -87,20 +90,41 @@ class EntryRun:
         return self._entry.counts
 
     @property
-    def first_ns(self) -> int:
+    def time_min(self) -> int:
         """The oldest timestamp in it, nanoseconds."""
         return self._entry.first_ns
 
-    def newest(self, query: Query) -> Iterator[Record]:
+    @property
+    def awaited(self) -> Entry | None:
+        """The entry, where its records are in a body that has to be fetched."""
+        entry = self._entry
+        return entry if entry.record is None and entry.frame is None else None
+
+    def newest(self, query: Query) -> Iterator[Record | Position]:
         """Its matching records below the query's ceiling and not before its range, newest first."""
         entry = self._entry
         if entry.record is not None:
             position, ceiling = entry.record.position, query.ceiling
-            if position.timestamp >= query.since_ns and (ceiling is None or position < ceiling):
+            is_in_range = position.timestamp >= query.since_of(entry.record.kind)
+            if is_in_range and (ceiling is None or position < ceiling) and query.finds(entry.record):
                 yield entry.record
             return
-        frame = entry.frame if entry.frame is not None else self._bodies.frame(entry)
-        yield from open_frame(frame).run().newest(query)
+        yield from self._open().steps(query)
+
+    def counted(self, query: Query, by: By | None) -> Mapping[str, int]:
+        """How many of its records are of the kinds asked for, by group."""
+        return sums(self._entry.counts, query, by, self.time_max)
+
+    def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:
+        """How many of its records match, by bucket number and kind."""
+        if self._entry.record is None:
+            return self._open().tallied(query, bucket_ns)
+        found = replace(query, search=None)
+        return {(self.time_max // bucket_ns, each.kind): 1 for each in self.newest(found) if isinstance(each, Record)}
+
+    def _open(self) -> ColumnRun:
+        entry = self._entry
+        return open_frame(entry.frame if entry.frame is not None else self._bodies.frame(entry)).run()
 
 
 class _PageEnd:
@@ -109,11 +133,19 @@ class _PageEnd:
     kinds: Mapping[Kind, int] = MappingProxyType({})
 
     def __init__(self, time_max: int) -> None:
-        self.time_max = time_max
+        self.time_min = self.time_max = time_max
 
     def newest(self, query: Query) -> Iterator[Record]:  # noqa: ARG002 - a run's method
         """Nothing."""
         return iter(())
+
+    def counted(self, query: Query, by: By | None) -> Mapping[str, int]:  # noqa: ARG002 - the same
+        """Nothing."""
+        return {}
+
+    def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:  # noqa: ARG002 - the same
+        """Nothing."""
+        return {}
 
 
 class Reader:
@@ -126,30 +158,38 @@ class Reader:
 
     def page(self, query: Query, patience: Patience, deadline: float) -> Page:
         """The newest records that match; ``deadline`` is a ``time.monotonic()``."""
-        bodies = Bodies(self._table, patience, query.limit)
-        places = self._places(query, patience)
+        # Where texts are searched, all that comes will be opened.
+        bodies = Bodies(self._table, patience, query.limit if query.search is None else sys.maxsize)
         seen: list[EntryRun] = []
+        runs = self.runs(query, patience, bodies, seen)
+        page = collect(once(newest(runs, query, deadline)), query)
+        return page if page.below is None else replace(page, reach_ns=reach_ns(seen, page.below))
+
+    def runs(
+        self, query: Query, patience: Patience, bodies: Bodies, seen: MutableSequence[EntryRun]
+    ) -> Iterator[EntryRun | _PageEnd]:
+        """The entries that reach into the query's range, in falling ``time_max``; each that comes is ``seen``."""
+        places = self._places(query, patience)
         streams = [self._runs(partition, query, patience, bodies, seen, index) for partition, index in places]
         if len(streams) > 1:
             # Each has to be asked before anything can be told: all of them at once.
             firsts = self._table.side_by_side(lambda stream: next(stream, None), streams)
             streams = [chain([first], rest) for first, rest in zip(firsts, streams, strict=True) if first is not None]
-        merged = heapq.merge(*streams, key=lambda run: -run.time_max)
-        page = collect(_once(newest(merged, query, deadline)), query)
-        return page if page.below is None else replace(page, reach_ns=_reach_ns(seen, page.below))
+        return heapq.merge(*streams, key=lambda run: -run.time_max)
 
-    def holds(self, service_name: str, positions: Iterable[Position], patience: Patience) -> set[Position]:
-        """Which of these positions of a service have a record."""
+    def holds(self, service_name: str, positions: Iterable[Position], kept: Kept, patience: Patience) -> set[Position]:
+        """Which of these positions of a service have a record that is kept."""
         wanted = set(positions)
         found: set[Position] = set()
         for near in _clusters(sorted(wanted)):
-            query = Query(since_ns=near[0].timestamp, until_ns=near[-1].timestamp + 1, service_name=service_name)
+            since_ns, until_ns = near[0].timestamp, near[-1].timestamp + 1
+            query = Query(since_ns, until_ns, service_name, kept=kept)
             bodies = Bodies(self._table, patience, records_wanted=1)
             for run in self._runs(service_name, query, patience, bodies, [], index=False):
                 if patience.is_over or found.issuperset(near):
                     break
-                if isinstance(run, EntryRun) and any(run.first_ns <= each.timestamp <= run.time_max for each in near):
-                    found |= wanted & {record.position for record in run.newest(query)}
+                if isinstance(run, EntryRun) and any(run.time_min <= each.timestamp <= run.time_max for each in near):
+                    found |= wanted & {each.position for each in run.newest(query) if isinstance(each, Record)}
         return found
 
     def _places(self, query: Query, patience: Patience) -> list[tuple[str, bool]]:
@@ -168,7 +208,13 @@ class Reader:
         ]
 
     def _runs(
-        self, partition: str, query: Query, patience: Patience, bodies: Bodies, seen: list[EntryRun], index: bool
+        self,
+        partition: str,
+        query: Query,
+        patience: Patience,
+        bodies: Bodies,
+        seen: MutableSequence[EntryRun],
+        index: bool,
     ) -> Iterator[EntryRun | _PageEnd]:
         """A partition's entries that reach into the query's range, in falling order; each that comes is ``seen``."""
         low, high = _range(query)
@@ -179,6 +225,8 @@ class Reader:
             last_ns = entries[-1].position.timestamp if entries else low.timestamp
             # An entry that begins beyond the ceiling is not worth its turn. Its ties rise from that of its key.
             within = [e for e in entries if ceiling is None or Position(e.first_ns, e.position.arrival) < ceiling]
+            # Of one past its retention the body may be gone already.
+            within = [e for e in within if e.position.timestamp >= query.since_of(e.kind)]
             for entry in within:
                 if entry.record is None and entry.frame is None and any(map(query.matches, entry.counts)):
                     bodies.expect(entry)
@@ -189,7 +237,7 @@ class Reader:
             yield _PageEnd(last_ns)
 
 
-def _once(records: Iterator[Record]) -> Iterator[Record]:
+def once(records: Iterator[Record]) -> Iterator[Record]:
     """The records without repeats: a retry may group anew what its first try stored in part."""
     last: Position | None = None
     for record in records:
@@ -198,9 +246,9 @@ def _once(records: Iterator[Record]) -> Iterator[Record]:
         last = record.position
 
 
-def _reach_ns(seen: Iterable[EntryRun], below: Position) -> int:
+def reach_ns(seen: Iterable[EntryRun], below: Position) -> int:
     """The time of the newest entry that holds something below a position: where the next page has to begin."""
-    return max((run.time_max for run in seen if run.first_ns <= below.timestamp), default=below.timestamp)
+    return max((run.time_max for run in seen if run.time_min <= below.timestamp), default=below.timestamp)
 
 
 def _clusters(positions: list[Position]) -> Iterator[list[Position]]:

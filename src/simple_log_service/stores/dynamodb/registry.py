@@ -25,7 +25,10 @@ _PAGE_ITEMS = 1000
 
 
 class TypeRegistry:
-    """The types by day. What this process has seen there it does not ask for again."""
+    """The types by day, each for ``kept_ns`` after the day: as long as anything of it is retained.
+
+    What this process has seen there it does not ask for again.
+    """
 
     def __init__(self, table: Table, kept_ns: int) -> None:
         self._table = table

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from time import monotonic
+from typing import TypeVar
 
 import msgspec
 
@@ -16,17 +17,17 @@ from simple_log_service.core.batch import Batch
 from simple_log_service.core.errors import StoreBusy
 from simple_log_service.core.ids import log_id_of
 from simple_log_service.core.limits import (
-    DAY_NS,
     DYNAMODB_READ_SECONDS_MAX,
     DYNAMODB_READS_AT_ONCE_MAX,
     DYNAMODB_REPEAT_SECONDS_MAX,
     DYNAMODB_REQUEST_SECONDS_MAX,
     LOG_TYPES_PER_DAY_MAX,
-    SECOND_NS,
 )
 from simple_log_service.core.ports import Clock, Metrics, Offload
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import REFUSED, THROTTLED, TOO_MANY_TYPES, Receipt, Rejection, log_id_runs
+from simple_log_service.core.retention import Retention
+from simple_log_service.core.stats import Stats, StatsQuery
 from simple_log_service.stores.dynamodb.chunking import Chunker, Identity
 from simple_log_service.stores.dynamodb.claims import Identities, identified
 from simple_log_service.stores.dynamodb.client import dynamodb_client
@@ -36,7 +37,11 @@ from simple_log_service.stores.dynamodb.markers import Fate, Markers
 from simple_log_service.stores.dynamodb.patience import Patience
 from simple_log_service.stores.dynamodb.reader import Reader
 from simple_log_service.stores.dynamodb.registry import TypeRegistry
+from simple_log_service.stores.dynamodb.stats import count_entries
 from simple_log_service.stores.dynamodb.table import Table
+
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 _REASONS = {
     THROTTLED: "the table has no capacity left for this record now; send it again",
@@ -54,7 +59,7 @@ class TableSettings(msgspec.Struct, frozen=True):
 
     table_name: str
     region: str
-    retention_days: int
+    retention: Retention
     index_name: str = INDEX_NAME
     endpoint_url: str | None = None
     type_shards: Mapping[str, int] = {}
@@ -74,16 +79,15 @@ class DynamoDBStore:
     def __init__(
         self, table: Table, settings: TableSettings, clock: Clock, offload: Offload, deadline: Callable[[], float]
     ) -> None:
-        kept_ns = settings.retention_days * DAY_NS
         self._table = table
         self._offload = offload
         self._reading = 0
         self._deadline = deadline
         self._identities = Identities(clock)
-        self._registry = TypeRegistry(table, kept_ns)
+        self._registry = TypeRegistry(table, settings.retention.longest_ns)
         self._reader = Reader(table, self._registry, settings.type_shards)
-        self._markers = Markers(table, clock, self._reader.holds, kept_ns)
-        self._chunker = Chunker(settings.type_shards, kept_ns // SECOND_NS)
+        self._markers = Markers(table, clock, self._reader.holds, settings.retention)
+        self._chunker = Chunker(settings.type_shards, settings.retention)
 
     @classmethod
     def open(
@@ -106,11 +110,18 @@ class DynamoDBStore:
 
     async def recent(self, query: Query) -> Page:
         """The newest records that match: by service as of now, else as far as the index has come."""
+        return await self._one_of_the_reads(self._recent, query)
+
+    async def stats(self, asked: StatsQuery) -> Stats:
+        """How many records match: by service as of now, else as far as the index has come."""
+        return await self._one_of_the_reads(self._stats, asked)
+
+    async def _one_of_the_reads(self, work: Callable[[Q], A], asked: Q) -> A:
         if self._reading >= DYNAMODB_READS_AT_ONCE_MAX:
             raise StoreBusy("Too many reads are under way; try again.")
         self._reading += 1
         try:
-            return await self._offload(self._recent, query)
+            return await self._offload(work, asked)
         finally:
             self._reading -= 1
 
@@ -123,9 +134,16 @@ class DynamoDBStore:
         await self._offload(self._table.close)
 
     def _recent(self, query: Query) -> Page:
+        return self._reader.page(query, *self._time_to_read())
+
+    def _stats(self, asked: StatsQuery) -> Stats:
+        return count_entries(self._reader, self._table, asked, *self._time_to_read())
+
+    def _time_to_read(self) -> tuple[Patience, float]:
+        """How long calls of a read are repeated, and when it answers what it has."""
         until, now = self._deadline(), monotonic()
         patience = Patience(min(until, now + DYNAMODB_REQUEST_SECONDS_MAX), DYNAMODB_REPEAT_SECONDS_MAX)
-        return self._reader.page(query, patience, min(until, now + DYNAMODB_READ_SECONDS_MAX))
+        return patience, min(until, now + DYNAMODB_READ_SECONDS_MAX)
 
     def _append(self, batch: Batch) -> Receipt:
         patience = Patience(

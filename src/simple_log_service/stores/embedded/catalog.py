@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,30 +13,48 @@ import msgspec
 
 from simple_log_service.core.errors import StoreUnavailable
 from simple_log_service.core.ports import KeyProvider
+from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
+from simple_log_service.stores.embedded.blocks import SUFFIX as BLOCK_SUFFIX
 from simple_log_service.stores.embedded.day_file import HASH_KEY_BYTES, DayFile, sync
 from simple_log_service.stores.embedded.sql import one_row
 
 SUFFIX = ".logs"
 
+_CONTENTS = """
+SELECT min(oldest), max(newest), sum(records), sum(chunks) FROM (
+    SELECT min(time_min) AS oldest, max(time_max) AS newest, coalesce(sum(records), 0) AS records, count(*) AS chunks
+    FROM chunks
+    UNION ALL SELECT min(time_min), max(time_max), 0, 0 FROM blocks
+)
+"""
+_ARRIVAL_LAST = """
+SELECT max(coalesce((SELECT max(arrival_max) FROM chunks), 0), coalesce((SELECT max(arrival_max) FROM blocks), 0))
+"""
 
-class TimeRange(msgspec.Struct, frozen=True):
-    """The oldest and the newest timestamp of some records, nanoseconds."""
+
+class Contents(msgspec.Struct, frozen=True):
+    """What a file holds: the oldest and the newest timestamp, nanoseconds, and how much of it is not merged yet."""
 
     oldest: int
     newest: int
+    fresh_records: int = 0
+    fresh_chunks: int = 0
 
-    def joined(self, other: TimeRange | None) -> TimeRange:
-        """The range that covers both."""
-        if other is None:
-            return self
-        return TimeRange(min(self.oldest, other.oldest), max(self.newest, other.newest))
+    def with_chunk(self, oldest: int, newest: int, records: int) -> Contents:
+        """The same and one more chunk."""
+        return Contents(
+            min(self.oldest, oldest), max(self.newest, newest), self.fresh_records + records, self.fresh_chunks + 1
+        )
+
+
+NOTHING = Contents(TIMESTAMP_NS_MAX, -1)
 
 
 class Catalog:
-    """Knows every file by its day of arrival, and the time range of the records in each.
+    """Knows every file by its day of arrival, and about what each holds.
 
-    Only the writer adds files; readers take the list as it is when they begin. ``hash_key`` keys the hashes by which
-    retry keys and callers' ids are found; every file holds a sealed copy.
+    Only the writer changes it; readers take the files as they are when they begin. ``hash_key`` keys the hashes by
+    which retry keys and callers' ids are found; every file holds a sealed copy.
     """
 
     def __init__(self, folder: Path, keys: KeyProvider, *, vfs: str | None = None) -> None:
@@ -43,7 +62,7 @@ class Catalog:
         self._keys = keys
         self._vfs = vfs
         self._files: dict[date, DayFile] = {}
-        self._ranges: dict[DayFile, TimeRange] = {}
+        self._contents: dict[DayFile, Contents] = {}
         self.arrival_last = 0
         self.hash_key = secrets.token_bytes(HASH_KEY_BYTES)
 
@@ -56,7 +75,7 @@ class Catalog:
             day = _day_of(path)
             try:
                 file = self._files[day] = DayFile(path, self._keys, vfs=self._vfs)
-                self._read_ranges(file)
+                self._examine(file)
             except (apsw.NotADBError, apsw.CorruptError) as error:
                 raise StoreUnavailable(
                     f"{path.name} is damaged, or not a file of this store; restore it, or move it elsewhere."
@@ -73,10 +92,25 @@ class Catalog:
             self._files = {**self._files, day: file}
         return file
 
-    def extend(self, file: DayFile, span: TimeRange, arrival_last: int) -> None:
+    def add_chunk(self, file: DayFile, timestamps: Sequence[int], arrival_last: int) -> None:
         """Take note of what a commit added."""
-        self._ranges[file] = span.joined(self._ranges.get(file))
+        contents = self._contents.get(file, NOTHING)
+        self._contents[file] = contents.with_chunk(min(timestamps), max(timestamps), len(timestamps))
         self.arrival_last = max(self.arrival_last, arrival_last)
+
+    def look_again(self, file: DayFile, connection: apsw.Connection) -> None:
+        """Take note of what a file holds now."""
+        oldest, newest, records, chunks = one_row(connection, _CONTENTS)
+        self._contents[file] = NOTHING if newest is None else Contents(oldest, newest, records, chunks)
+
+    def forget(self, file: DayFile) -> None:
+        """Know nothing more of a file."""
+        self._files = {day: each for day, each in self._files.items() if each is not file}
+        self._contents.pop(file, None)
+
+    def contents(self, file: DayFile) -> Contents:
+        """About what a file holds."""
+        return self._contents.get(file, NOTHING)
 
     def newest_first(self) -> list[DayFile]:
         """The files, the latest day first."""
@@ -84,19 +118,30 @@ class Catalog:
 
     def overlapping(self, since_ns: int, last_ns: int) -> list[DayFile]:
         """The files with records in a range of time, both ends included."""
-        return [file for file, span in list(self._ranges.items()) if span.newest >= since_ns and span.oldest <= last_ns]
+        contents = list(self._contents.items())
+        return [file for file, each in contents if each.newest >= since_ns and each.oldest <= last_ns]
+
+    @property
+    def fresh_records(self) -> int:
+        """Records that are not merged yet."""
+        return sum(each.fresh_records for each in list(self._contents.values()))
 
     @property
     def size_bytes(self) -> int:
         """What the store takes on disk, write-ahead logs included."""
-        return sum(path.stat().st_size for path in self._folder.iterdir())
+        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
 
-    def _read_ranges(self, file: DayFile) -> None:
-        span = "SELECT min(time_min), max(time_max), max(arrival_max) FROM chunks"
+    def _examine(self, file: DayFile) -> None:
+        """See what a file holds, and remove blocks that were written but never became part of it."""
         with closing(file.connect()) as connection:
-            oldest, newest, arrival = one_row(connection, span)
-        if newest is not None:
-            self.extend(file, TimeRange(oldest, newest), arrival)
+            self.look_again(file, connection)
+            self.arrival_last = max(self.arrival_last, one_row(connection, _ARRIVAL_LAST)[0])
+            block_ids = [block_id for (block_id,) in connection.execute("SELECT id FROM blocks")]
+        file.number_blocks(max(block_ids, default=0))
+        named = set(map(file.block_path, block_ids))
+        for path in file.blocks.glob(f"*{BLOCK_SUFFIX}"):
+            if path not in named:
+                path.unlink()
 
 
 def _day_of(path: Path) -> date:

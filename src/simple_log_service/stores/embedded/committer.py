@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter
+from typing import Any, TypeVar
 
 from simple_log_service.core import signals
 from simple_log_service.core.admission import GivenId
@@ -22,6 +24,8 @@ from simple_log_service.core.ports import Clock, Metrics
 from simple_log_service.core.receipts import Receipt
 from simple_log_service.stores.embedded.group import Group, Member, Waiting, build_group
 from simple_log_service.stores.embedded.writer import SeenBefore, Writer, Written
+
+T = TypeVar("T")
 
 OnWritten = Callable[[Group, Written], None]
 
@@ -48,7 +52,7 @@ class Committer:
         self._on_written = on_written
         self._queue: deque[Waiting] = deque()
         self._in_flight: dict[tuple[str, str], asyncio.Future[Receipt]] = {}
-        self._work: SimpleQueue[tuple[Group, set[GivenId]] | None] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="slog-writer")
         self._thread.start()
         self._busy = False
@@ -73,6 +77,20 @@ class Committer:
         future = self._in_flight[name] = self._enqueue(batch)
         # Its first callback, so that those who wait find the name free.
         future.add_done_callback(lambda _: self._in_flight.pop(name))
+        return await future
+
+    async def run(self, task: Callable[[Writer], T]) -> T:
+        """What a task gives that is done by the writer's thread between two groups."""
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def work() -> None:
+            try:
+                outcome, error = task(self._writer), None
+            except Exception as raised:  # noqa: BLE001 - it is raised where the future is awaited
+                outcome, error = None, raised
+            self._loop.call_soon_threadsafe(self._end_task, future, outcome, error)
+
+        self._work.put(work)
         return await future
 
     async def close(self) -> None:
@@ -118,7 +136,7 @@ class Committer:
             return
         self._arrival_last = arrival + len(group.arrivals)
         self._began = perf_counter()
-        self._work.put((group, known))
+        self._work.put(partial(self._write_group, group, known))
 
     def _write_apart(self, waiting: list[Waiting], known: set[GivenId], error: Exception) -> None:
         """Leave out what cannot be encoded even by itself, and write the rest."""
@@ -140,18 +158,31 @@ class Committer:
 
     def _run(self) -> None:
         """The writer's thread. The write-ahead log is folded in after a group was answered, never before."""
-        outcome: Written | SeenBefore | Exception
-        for group, known in iter(self._work.get, None):
-            try:
-                outcome = self._writer.write(group)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the group must be answered
-                outcome = error
-            self._loop.call_soon_threadsafe(self._finish, group, known, outcome)
+        for work in iter(self._work.get, None):
+            work()
             try:
                 self._writer.checkpoint()
             except LogServiceError as error:
                 self._loop.call_soon_threadsafe(self._become_read_only, error)
         self._writer.close()
+
+    def _write_group(self, group: Group, known: set[GivenId]) -> None:
+        outcome: Written | SeenBefore | Exception
+        try:
+            outcome = self._writer.write(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the group must be answered
+            outcome = error
+        self._loop.call_soon_threadsafe(self._finish, group, known, outcome)
+
+    def _end_task(self, future: asyncio.Future[Any], outcome: object, error: Exception | None) -> None:
+        if error is not None and not isinstance(error, StoreFull | StoreBusy):
+            self._become_read_only(error)
+        if future.done():
+            return  # Its waiter has gone away.
+        if error is None:
+            future.set_result(outcome)
+        else:
+            future.set_exception(error)
 
     def _finish(self, group: Group, known: set[GivenId], outcome: Written | SeenBefore | Exception) -> None:
         if isinstance(outcome, Exception):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import apsw
@@ -18,15 +20,21 @@ import msgspec
 
 from simple_log_service.core.errors import StoreUnavailable
 from simple_log_service.core.ids import NONCE_BITS, log_id_of
-from simple_log_service.core.limits import WAL_BYTES_MAX
+from simple_log_service.core.limits import DAY_NS, SECOND_NS, WAL_BYTES_MAX
 from simple_log_service.core.ports import KeyProvider
+from simple_log_service.stores.embedded.blocks import block_path
 from simple_log_service.stores.embedded.sealing import DATA_KEY_BYTES, Sealer
 from simple_log_service.stores.embedded.sql import one_row
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no blocks; its files are brought up to this one when they are opened."""
+FRAME_VERSION = 1
+"""Of the sealed frames, bound into each."""
 SQLITE_VERSION_MIN = (3, 51, 3)
 """Older ones can corrupt a file when the write-ahead log is reset."""
 
+BLOCK_IDS_AT_ONCE = 10_000
+"""More than one merge can make."""
 HASH_KEY_BYTES = 32
 PAGE_BYTES = 4096
 
@@ -36,6 +44,20 @@ _APPLICATION_ID = 0x534C4F47
 _LOCK_MILLISECONDS_MAX = 5000
 """How long a lock of another process, a backup for instance, is waited for."""
 _LAYOUT = f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL"
+_BLOCKS = """
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY,
+    key_id INTEGER NOT NULL,
+    time_min INTEGER NOT NULL,
+    time_max INTEGER NOT NULL,
+    arrival_min INTEGER NOT NULL,
+    arrival_max INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    index_at INTEGER NOT NULL
+);
+CREATE INDEX blocks_by_time ON blocks (time_max);
+"""
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
@@ -69,7 +91,9 @@ CREATE TABLE log_ids (
     hash_low INTEGER NOT NULL,
     PRIMARY KEY (hash_high, hash_low)
 ) WITHOUT ROWID;
+{_BLOCKS}
 """
+_UPGRADE = f"BEGIN IMMEDIATE; {_BLOCKS}; PRAGMA user_version = {FORMAT_VERSION}; COMMIT"
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -88,6 +112,7 @@ class DayFile:
         self._keys = keys
         self._vfs = vfs
         self._sealers: dict[int, Sealer] = {}
+        self._block_ids = count(1, BLOCK_IDS_AT_ONCE)
         with closing(self.connect()) as connection:
             self.header = self._read_header(connection)
         self.generated_id = partial(log_id_of, nonce=self.header.nonce)
@@ -112,6 +137,29 @@ class DayFile:
         making.rename(path)
         sync(path.parent)
         return cls(path, keys, vfs=vfs)
+
+    @property
+    def day_end_ns(self) -> int:
+        """When its day is over, nanoseconds."""
+        begin = datetime.strptime(self.path.stem, "%Y-%m-%d").replace(tzinfo=UTC)
+        return int(begin.timestamp()) * SECOND_NS + DAY_NS
+
+    @property
+    def blocks(self) -> Path:
+        """The folder of its merged blocks, which may not be there."""
+        return self.path.with_suffix("")
+
+    def number_blocks(self, after: int) -> None:
+        """New blocks are to be numbered after this one."""
+        self._block_ids = count(after + 1, BLOCK_IDS_AT_ONCE)
+
+    def next_block_ids(self) -> int:
+        """The first of ``BLOCK_IDS_AT_ONCE`` numbers that no block has had while the process runs."""
+        return next(self._block_ids)
+
+    def block_path(self, block_id: int) -> Path:
+        """Where a block of it stands."""
+        return block_path(self.blocks, block_id)
 
     def connect(self, *, writable: bool = False) -> apsw.Connection:
         """A connection of one's own: a writer's syncs at each commit, a reader's cannot write."""
@@ -143,6 +191,9 @@ class DayFile:
 
     def _read_header(self, connection: apsw.Connection) -> Header:
         version = connection.pragma("user_version")
+        if version == 1:
+            self._upgrade()
+            version = FORMAT_VERSION
         if connection.pragma("application_id") != _APPLICATION_ID or version != FORMAT_VERSION:
             raise StoreUnavailable(
                 f"{self.path.name} has format version {version}; this program reads {FORMAT_VERSION}."
@@ -150,8 +201,12 @@ class DayFile:
         file_id, nonce, kek_id, hash_key = one_row(connection, "SELECT * FROM header")
         return Header(file_id, nonce, self._keys.unwrap(kek_id, hash_key, _header_context(file_id, nonce)))
 
+    def _upgrade(self) -> None:
+        with closing(self.connect(writable=True)) as connection:
+            connection.execute(_UPGRADE)
+
     def _remember(self, key_id: int, data_key: bytes) -> Sealer:
-        sealer = Sealer(data_key, version=FORMAT_VERSION, file_id=self.header.file_id, key_id=key_id)
+        sealer = Sealer(data_key, version=FRAME_VERSION, file_id=self.header.file_id, key_id=key_id)
         self._sealers[key_id] = sealer
         return sealer
 

@@ -18,6 +18,8 @@ from simple_log_service.stores.packing import FrameDamaged
 
 DATA_KEY_BYTES = 32
 _NONCE_BYTES = 12
+SEALING_BYTES = _NONCE_BYTES + 16
+"""A sealed frame is so much longer than what is in it: its nonce and its tag."""
 _CONTEXT = struct.Struct("<B16sqBq")
 
 
@@ -27,6 +29,9 @@ class Part(IntEnum):
     CHUNK_HEAD = 1
     CHUNK_BODY = 2
     RECEIPT = 3
+    BLOCK_LEAF = 4
+    BLOCK_FILTERS = 5
+    BLOCK_INDEX = 6
 
 
 class Sealer:

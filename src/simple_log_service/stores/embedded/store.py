@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 import apsw
+import msgspec
 
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.errors import StoreBusy, StoreUnavailable
@@ -16,28 +20,53 @@ from simple_log_service.core.limits import READ_SECONDS_MAX, READS_WAITING_MAX, 
 from simple_log_service.core.ports import Clock, KeyProvider, Metrics
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import Receipt
+from simple_log_service.core.retention import Retention
 from simple_log_service.core.runs import ColumnRun
+from simple_log_service.core.stats import Stats, StatsQuery
+from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.stores.embedded.catalog import Catalog
 from simple_log_service.stores.embedded.committer import Committer
-from simple_log_service.stores.embedded.day_file import SQLITE_VERSION_MIN
+from simple_log_service.stores.embedded.day_file import SQLITE_VERSION_MIN, DayFile
+from simple_log_service.stores.embedded.expiry import Expiry, Removal
 from simple_log_service.stores.embedded.group import Group
+from simple_log_service.stores.embedded.handed_keys import RememberingKeys
+from simple_log_service.stores.embedded.helper_messages import Question, Recent
+from simple_log_service.stores.embedded.helper_messages import Stats as StatsRequest
+from simple_log_service.stores.embedded.helper_process import HelperProcess
+from simple_log_service.stores.embedded.keeper import Keeper
+from simple_log_service.stores.embedded.leases import Leases
+from simple_log_service.stores.embedded.merger import Merger
 from simple_log_service.stores.embedded.reader import Reader
 from simple_log_service.stores.embedded.sql import translated_errors
 from simple_log_service.stores.embedded.tail import Tail
+from simple_log_service.stores.embedded.trusted_clock import TrustedClock
 from simple_log_service.stores.embedded.writer import Writer, Written
 
+A = TypeVar("A")
+R = TypeVar("R", Page, Stats)
+
 _READ_THREADS = 2
+
+
+class StoreLimits(msgspec.Struct, frozen=True):
+    """How long records are kept, and what the store may take on disk, if that is bounded."""
+
+    retention: Retention = Retention()
+    bytes_max: int | None = None
 
 
 class EmbeddedStore:
     """A ``LogStore`` in one folder, for one process at a time (its owner holds the folder's lock)."""
 
-    def __init__(self, catalog: Catalog, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, catalog: Catalog, keys: RememberingKeys, clock: Clock, metrics: Metrics, limits: StoreLimits
+    ) -> None:
         self._catalog = catalog
-        self._reader = Reader(catalog)
+        self._reader = Reader()
         self._tail = _load_tail(catalog, self._reader)
-        self._reading = 0
+        self._leases = Leases()
         self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="slog-reader")
+        self._helper = HelperProcess(keys)
         self._committer = Committer(
             Writer(catalog),
             clock=clock,
@@ -46,44 +75,94 @@ class EmbeddedStore:
             hash_key=catalog.hash_key,
             on_written=self._on_written,
         )
+        merger = Merger(self._committer, self._helper, self._leases, metrics)
+        removal = Removal(catalog, self._committer, merger, self._helper, self._reader, self._leases, metrics)
+        trusted = TrustedClock(clock, monotonic)
+        expiry = Expiry(catalog, removal, merger, trusted, limits.retention, limits.bytes_max)
+        self._keeper = Keeper(catalog, self._committer, merger, expiry)
 
     @classmethod
     async def open(
-        cls, folder: Path, *, keys: KeyProvider, clock: Clock, metrics: Metrics, vfs: str | None = None
+        cls,
+        folder: Path,
+        *,
+        keys: KeyProvider,
+        clock: Clock,
+        metrics: Metrics,
+        limits: StoreLimits | None = None,
+        vfs: str | None = None,
     ) -> EmbeddedStore:
         """Recover whatever is in the folder and be ready to write. Raises ``StoreUnavailable`` with what is wrong."""
         version = tuple(map(int, apsw.sqlite_lib_version().split(".")))
         if version < SQLITE_VERSION_MIN:
             raise StoreUnavailable(f"SQLite {apsw.sqlite_lib_version()} is too old; install a newer apsw.")
-        catalog = Catalog(folder, keys, vfs=vfs)
+        remembering = RememberingKeys(keys)
+        catalog = Catalog(folder, remembering, vfs=vfs)
         with translated_errors():
             catalog.open()
-            return cls(catalog, clock, metrics)
+            return cls(catalog, remembering, clock, metrics, limits or StoreLimits())
 
     async def append(self, batch: Batch) -> Receipt:
         """Store the batch with the next group commit, synced to disk before the receipt is given."""
         return await self._committer.append(batch)
 
     async def recent(self, query: Query) -> Page:
-        """The newest records that match: from memory where it holds them all, else from the files."""
+        """The newest records that match: from memory where it holds them all, else from the files.
+
+        Searching is the helper process's: it may take long, and would hold up whoever writes.
+        """
+        if query.search is not None:
+            return await self._ask(Recent(self._paths(query), query, READ_SECONDS_MAX), Page)
         page = self._tail.recent(query)
         if page is not None:
             return page
-        if self._reading >= READS_WAITING_MAX:
-            raise StoreBusy("Too many reads are waiting; try again.")
-        deadline = monotonic() + READ_SECONDS_MAX
-        self._reading += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._readers, self._reader.recent, query, deadline)
-        finally:
-            self._reading -= 1
+        return await self._read(partial(self._reader.recent, self._files(query), query))
+
+    async def stats(self, asked: StatsQuery) -> Stats:
+        """How many records match: from the files' counters, or by the helper where something has to be looked into."""
+        query = asked.query
+        if query.search is None and asked.interval_ns is None:
+            return await self._read(partial(self._reader.stats, self._files(query), asked))
+        return await self._ask(StatsRequest(self._paths(query), asked, READ_SECONDS_MAX), Stats)
+
+    async def settle(self) -> None:
+        """Merge all that is fresh, however little it is."""
+        await self._keeper.settle()
 
     async def close(self) -> None:
         """Write what was accepted, then close every file."""
+        await self._keeper.close()
         await self._committer.close()
+        await self._helper.close()
         self._readers.shutdown()
         self._reader.close()
+
+    async def _read(self, work: Callable[[float], A]) -> A:
+        """What a reader's thread answers by its deadline."""
+        lease = self._lease()
+        deadline = monotonic() + READ_SECONDS_MAX
+        future = asyncio.get_running_loop().run_in_executor(self._readers, work, deadline)
+        future.add_done_callback(lambda _: self._leases.end(lease))
+        return await future
+
+    async def _ask(self, request: Question, kind: type[R]) -> R:
+        """What the helper process answers."""
+        lease = self._lease()
+        asking = asyncio.ensure_future(self._helper.ask(request, kind))
+        asking.add_done_callback(lambda _: self._leases.end(lease))
+        return await asking
+
+    def _lease(self) -> int:
+        if len(self._leases) >= READS_WAITING_MAX:
+            raise StoreBusy("Too many reads are waiting; try again.")
+        return self._leases.take()
+
+    def _files(self, query: Query) -> list[DayFile]:
+        ceiling = query.ceiling
+        return self._catalog.overlapping(query.since_ns, TIMESTAMP_NS_MAX if ceiling is None else ceiling.timestamp)
+
+    def _paths(self, query: Query) -> list[str]:
+        return [str(file.path) for file in self._files(query)]
 
     @property
     def failure(self) -> StoreUnavailable | None:
@@ -101,6 +180,11 @@ class EmbeddedStore:
         return self._tail.records
 
     @property
+    def unmerged_records(self) -> int:
+        """Records in chunks that are not merged into blocks yet."""
+        return self._catalog.fresh_records
+
+    @property
     def size_bytes(self) -> int:
         """What the store takes on disk."""
         return self._catalog.size_bytes
@@ -108,6 +192,7 @@ class EmbeddedStore:
     def _on_written(self, group: Group, written: Written) -> None:
         if group.columns is not None:
             self._tail.add(ColumnRun(group.columns, group.arrivals, written.generated_id))
+            self._keeper.note_commit()
 
 
 def _load_tail(catalog: Catalog, reader: Reader) -> Tail:

@@ -7,7 +7,7 @@ event loop go on meanwhile.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
 import apsw
@@ -18,13 +18,17 @@ from simple_log_service.core.batch import Batch
 from simple_log_service.core.errors import IdempotencyMismatch, LogServiceError, StoreBusy, StoreFull
 from simple_log_service.core.limits import DAY_NS, IDEMPOTENCY_NS_MIN, WAL_BYTES_MAX
 from simple_log_service.core.receipts import LogIdRun, Receipt
-from simple_log_service.stores.embedded.catalog import Catalog, TimeRange
+from simple_log_service.stores.embedded.blocks import BlockRow
+from simple_log_service.stores.embedded.catalog import Catalog
 from simple_log_service.stores.embedded.day_file import PAGE_BYTES, DayFile
 from simple_log_service.stores.embedded.frames import pack_receipt, unpack_receipt
 from simple_log_service.stores.embedded.group import Group, HashPair, Member, split_pair
+from simple_log_service.stores.embedded.merge_plan import Sources
 from simple_log_service.stores.embedded.sealing import Part, Sealer
-from simple_log_service.stores.embedded.sql import one_row, rows, translated_errors
+from simple_log_service.stores.embedded.sql import rows, translated_errors
 from simple_log_service.stores.packing import FrameDamaged, compress
+
+_INSERT_BLOCK = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _RETRY_FILES = 1 + IDEMPOTENCY_NS_MIN // DAY_NS
 """Used Idempotency-Keys are looked for in the newest file and in those of as many days before it as they are kept."""
@@ -53,7 +57,6 @@ class _Open(msgspec.Struct):
     file: DayFile
     connection: apsw.Connection
     sealer: Sealer
-    next_id: int
 
 
 class Writer:
@@ -87,10 +90,43 @@ class Writer:
                     connection.execute("ROLLBACK")
                 raise
         if group.columns is not None:
-            current.next_id += 1
-            span = TimeRange(min(group.columns.timestamps), max(group.columns.timestamps))
-            self._catalog.extend(current.file, span, group.arrivals[-1])
+            self._catalog.add_chunk(current.file, group.columns.timestamps, group.arrivals[-1])
         return written
+
+    def sealing_key(self, file: DayFile) -> int:
+        """The number of a data key of this process in a file, for blocks to be sealed with."""
+        with self._unless_failed():
+            if self._current is not None and file is self._current.file:
+                return self._current.sealer.key_id
+            with self._writing(file) as connection:
+                return file.new_sealer(connection).key_id
+
+    def swap(self, file: DayFile, sources: Sources, blocks: Sequence[BlockRow]) -> None:
+        """Put blocks in the place of chunks and of other blocks, all at once; their files are on disk already."""
+        with self._unless_failed(), self._writing(file) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany(_INSERT_BLOCK, blocks)
+                connection.executemany("DELETE FROM chunks WHERE id = ?", [(each,) for each in sources.chunks])
+                connection.executemany("DELETE FROM blocks WHERE id = ?", [(each,) for each in sources.blocks])
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._catalog.look_again(file, connection)
+
+    def give_back(self, file: DayFile, pages_max: int) -> bool:
+        """Let the file system have some of a file's free pages; whether there are more."""
+        with self._unless_failed(), self._writing(file) as connection:
+            rows(connection, f"PRAGMA incremental_vacuum({pages_max})")
+            return bool(connection.pragma("freelist_count"))
+
+    def leave(self, file: DayFile) -> None:
+        """Close every connection to a file that is about to go; it is not the one being written."""
+        reader = self._readers.pop(file, None)
+        if reader is not None:
+            reader.close()
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into its file, once it has grown; done after the group was answered."""
@@ -129,9 +165,18 @@ class Writer:
         if self._current is None or self._current.file is not file:
             self._leave_current()
             connection = file.connect(writable=True)
-            highest = one_row(connection, "SELECT coalesce(max(id), 0) FROM chunks")[0]
-            self._current = _Open(file, connection, file.new_sealer(connection), int(highest) + 1)
+            self._current = _Open(file, connection, file.new_sealer(connection))
         return self._current
+
+    @contextmanager
+    def _writing(self, file: DayFile) -> Iterator[apsw.Connection]:
+        """A connection for writing: that of the current file, or one for a file of a day that is over."""
+        if self._current is not None and file is self._current.file:
+            yield self._current.connection
+            return
+        with closing(file.connect(writable=True)) as connection:
+            yield connection
+            _fold_in(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _leave_current(self) -> None:
         current, self._current = self._current, None
@@ -151,7 +196,8 @@ class Writer:
             for member in group.members
         ]
         if group.columns is not None:
-            chunk, times, arrivals = current.next_id, group.columns.timestamps, group.arrivals
+            # Numbered by its first arrival: merged chunks go, and no number must ever stand for two.
+            chunk, times, arrivals = group.arrival_first, group.columns.timestamps, group.arrivals
             about = min(times), max(times), arrivals[-1]
             head = sealer.seal(Part.CHUNK_HEAD, chunk, group.head, *about)
             body = sealer.seal(Part.CHUNK_BODY, chunk, compress(group.body), *about)
