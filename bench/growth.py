@@ -145,7 +145,9 @@ def _arguments() -> argparse.Namespace:
         metavar="N,N,…",
         help=f"sizes, rising (default: {','.join(map(str, SIZES))})",
     )
-    parser.add_argument("--seconds", type=positive_seconds, default=SECONDS, help="load for each row (default: 3)")
+    parser.add_argument(
+        "--seconds", type=positive_seconds, default=SECONDS, help="load for each row (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there, too")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw it there as SVG (or PNG)")
     parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: take what --json wrote")

@@ -12,8 +12,8 @@ import msgspec
 
 from bench.requests import Request, plain_request
 from bench.targets.base import Ask, Found
+from simple_log_service.core.limits import SECOND_NS
 
-_SECOND_NS = 1_000_000_000
 _EVERYTHING = 'service_name=~".+"'
 """A selector has to name at least one label whose value is not empty."""
 
@@ -49,7 +49,7 @@ class Loki:
         for text in records:
             record = msgspec.json.decode(text, type=_Record)
             at = datetime.fromisoformat(record.timestamp)
-            at_ns = int(at.timestamp()) * _SECOND_NS + at.microsecond * 1000
+            at_ns = int(at.timestamp()) * SECOND_NS + at.microsecond * 1000
             streams[record.service_name, record.log_type].append((str(at_ns), text))
         pushed = [
             {"stream": {"service_name": service, "log_type": log_type}, "values": values}
@@ -76,7 +76,7 @@ class Loki:
         if ask.field is not None:
             query += f" | json | metadata_{ask.field[0]}={_quoted(ask.field[1])}"
         end_ns = time.time_ns()
-        start_ns = end_ns - ask.hours * 3600 * _SECOND_NS
+        start_ns = end_ns - ask.hours * 3600 * SECOND_NS
         if ask.count_by is None:
             given = {"query": query, "limit": ask.limit, "direction": "backward", "start": start_ns, "end": end_ns}
             return self._get("query_range", given)

@@ -11,7 +11,6 @@ from bench.requests import Request, plain_request
 from bench.targets.base import Ask, Found
 
 _INSERT = "/insert/jsonline?_stream_fields=service_name,log_type&_time_field=timestamp&_msg_field=message"
-_FIELD_NAMES = {"service_name": "service_name", "log_type": "log_type", "level": "level"}
 
 
 class _Count(msgspec.Struct):
@@ -54,7 +53,7 @@ class VictoriaLogs:
             pipe = f"sort by (_time desc) limit {ask.limit}"
         else:
             bucket = "" if ask.interval is None else f"_time:{ask.interval}s, "
-            pipe = f"stats by ({bucket}{_FIELD_NAMES[ask.count_by]}) count() as counted"
+            pipe = f"stats by ({bucket}{ask.count_by}) count() as counted"
         query = quote(f"{' '.join(filters)} | {pipe}", safe="")
         return plain_request("GET", f"/select/logsql/query?query={query}", self._host)
 

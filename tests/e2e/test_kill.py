@@ -167,7 +167,7 @@ def make_a_file_newer(data_dir: Path) -> str:
     (path,) = (data_dir / "logs").glob("*.logs")
     with closing(apsw.Connection(os.fspath(path))) as connection:
         connection.pragma("user_version", 9)
-    return f"{path.name} has format version 9; this program reads 1."
+    return f"{path.name} has format version 9; this program reads 2."
 
 
 def put_text_in_a_files_place(data_dir: Path) -> str:

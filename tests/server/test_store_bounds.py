@@ -36,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
 async def test_a_lock_that_another_process_holds_is_said_and_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(day_file, "_LOCK_MILLISECONDS_MAX", 0)
+    monkeypatch.setattr(day_file, "LOCK_MILLISECONDS_MAX", 0)
     async with embedded(tmp_path) as store:
         await store.append(batch_of("before"))
         with locked(tmp_path):

@@ -247,7 +247,8 @@ async def test_a_refused_folder_is_left_as_it_was(folder: Path) -> None:
 
 # --- Damage: told to whoever asks for what is damaged, and to nobody else. ---
 
-OTHERS = "(SELECT {} FROM chunks WHERE id = 1)"
+NTH_CHUNK = "(SELECT id FROM chunks ORDER BY id LIMIT 1 OFFSET {} - 1)"
+OTHERS = f"(SELECT {{}} FROM chunks WHERE id = {NTH_CHUNK.format(1)})"
 DAMAGE = {
     "a byte of the body": "body = CAST(substr(body, 1, 40) || x'00' || substr(body, 42) AS BLOB)",
     "a byte of the head": "head = CAST(substr(head, 1, 20) || x'00' || substr(head, 22) AS BLOB)",
@@ -278,7 +279,7 @@ async def test_damage_is_told_and_hides_nothing_else(
     folder: Path, monkeypatch: pytest.MonkeyPatch, change: str, chunk: int
 ) -> None:
     await fill(folder)
-    alter(only_file(folder), f"UPDATE chunks SET {change} WHERE id = {chunk}")
+    alter(only_file(folder), f"UPDATE chunks SET {change} WHERE id = {NTH_CHUNK.format(chunk)}")
     monkeypatch.setattr(embedded_store, "TAIL_LOAD_BYTES_MAX", 1)
     async with embedded(folder) as store:
         with pytest.raises(StoreUnavailable):
@@ -304,7 +305,10 @@ async def test_frames_of_another_days_file_do_not_open(folder: Path) -> None:
     alter(
         second,
         f"ATTACH '{first}' AS other",
-        "UPDATE chunks SET (head, body) = (SELECT head, body FROM other.chunks o WHERE o.id = chunks.id)",
+        "CREATE TEMP TABLE pairs AS SELECT own.id, o.head, o.body"
+        " FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM main.chunks) own"
+        " JOIN (SELECT head, body, row_number() OVER (ORDER BY id) AS place FROM other.chunks) o USING (place)",
+        "UPDATE chunks SET (head, body) = (SELECT head, body FROM pairs WHERE pairs.id = chunks.id)",
     )
     async with embedded(folder, clock) as store:
         with pytest.raises(StoreUnavailable):

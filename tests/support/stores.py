@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from simple_log_service.core.batch import Batch, RetryKey
 from simple_log_service.core.limits import SECOND_NS
@@ -17,6 +18,8 @@ from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import Receipt, Rejection
 from simple_log_service.server.key_provider import LocalKeyProvider
 from simple_log_service.server.metrics import PrometheusMetrics
+from simple_log_service.stores.embedded import keeper, tail
+from simple_log_service.stores.embedded import store as embedded_store
 from simple_log_service.stores.embedded.store import EmbeddedStore
 
 NOON = 1_749_988_800 * SECOND_NS
@@ -153,3 +156,11 @@ async def embedded(
         yield store
     finally:
         await store.close()
+
+
+def read_from_files_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is answered from memory, and nothing is merged or removed but when a test asks for it."""
+    monkeypatch.setattr(embedded_store, "TAIL_BYTES_MAX", 0)
+    monkeypatch.setattr(embedded_store, "TAIL_LOAD_BYTES_MAX", 1)
+    monkeypatch.setattr(tail, "_RUN_RECORDS_MIN", 1)
+    monkeypatch.setattr(keeper, "_TICK_SECONDS", 3600.0)

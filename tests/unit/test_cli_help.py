@@ -34,7 +34,7 @@ def test_help_needs_no_more_than_itself() -> None:
 
 def test_help_lists_every_command_and_every_exit_code() -> None:
     shown = _help()
-    for command in ("serve", "send", "recent", "search", "stats", "keys"):
+    for command in ("serve", "send", "recent", "search", "stats", "keys", "erase"):
         assert re.search(rf"^  {command} +\w", shown, re.MULTILINE)
     for code, meaning in EXIT_CODES.items():
         assert re.search(rf"^ +{code} +{re.escape(meaning)}$", shown, re.MULTILINE)
@@ -53,6 +53,7 @@ def test_help_lists_every_command_and_every_exit_code() -> None:
         ("keys", "list"),
         ("keys", "disable"),
         ("keys", "delete"),
+        ("erase",),
     ],
 )
 def test_every_command_explains_itself_within_a_screen_s_width(path: tuple[str, ...]) -> None:
@@ -61,10 +62,12 @@ def test_every_command_explains_itself_within_a_screen_s_width(path: tuple[str, 
     assert all(len(line) <= 100 for line in shown.splitlines())
 
 
-@pytest.mark.parametrize("path", [("send",), ("recent",), ("search",), ("stats",), ("keys",)])
+@pytest.mark.parametrize("path", [("send",), ("recent",), ("search",), ("stats",), ("keys",), ("erase",)])
 def test_every_example_is_a_command_that_parses(path: tuple[str, ...]) -> None:
     """The examples' options exist; what they would do is not done."""
-    examples = re.findall(r"slog ((?:send|recent|search|stats|keys) [^|)\n]*)", _help(*path).partition("Examples:")[2])
+    examples = re.findall(
+        r"slog ((?:send|recent|search|stats|keys|erase) [^|)\n]*)", _help(*path).partition("Examples:")[2]
+    )
     assert examples
     for example in examples:
         words = re.split(r"\s{2,}", example.strip())[0].split()

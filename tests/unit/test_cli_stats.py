@@ -268,3 +268,12 @@ def test_bars_are_made_of_what_the_encoding_has(encoding: str | None, signs: obj
 
 def test_no_group_is_called_as_the_others_are() -> None:
     assert OTHERS == ""
+
+
+def test_what_is_searched_for_is_asked_as_a_search_asks_it(stub: StubService, environ: Mapping[str, str]) -> None:
+    stub.script = [answer(bucket("2026-01-01T08:00:00Z", {"shop": 2}))]
+    words = ["timeout", "disk full", "--pattern", "a+b", "--field", "user.id=7"]
+    result = run(["stats", *RANGE, "--by", "service", *words], environ)
+    assert (result.exit_code, result.stderr) == (0, "")
+    sought = {"q": 'timeout "disk full"', "pattern": "a+b", "metadata.user.id": "7"}
+    assert sought.items() <= asked(stub).items()

@@ -66,8 +66,8 @@ def in_turn(runs: Iterable[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: run.time_max, reverse=True)
 
 
-def arrivals_of(records: Iterable[Record]) -> list[int]:
-    return [record.arrival for record in records]
+def arrivals_of(found: Iterable[Record | Position]) -> list[int]:
+    return [each.arrival for each in found if isinstance(each, Record)]
 
 
 def expected(records: Iterable[Stored], query: Query) -> list[int]:
@@ -127,7 +127,7 @@ def test_a_run_gives_its_matching_records_newest_first(records: list[Stored], qu
 
 @given(stored_records().filter(bool))
 def test_a_record_comes_out_of_a_run_as_it_went_in(records: list[Stored]) -> None:
-    found = {record.arrival: record for record in run_of(records).newest(Query(0))}
+    found = {record.arrival: record for record in run_of(records).records(Query(0))}
     assert {
         record.arrival: (record.timestamp, record.kind, str(record.arrival), generated_id(record.arrival))
         for record in records
@@ -137,7 +137,7 @@ def test_a_record_comes_out_of_a_run_as_it_went_in(records: list[Stored]) -> Non
 def test_a_callers_own_id_stands_before_a_generated_one() -> None:
     records = [Stored(1, 5, KINDS[0]), Stored(2, 5, KINDS[0])]
     run = ColumnRun(columns_of(records, {1: "own"}), [1, 2], generated_id)
-    assert [record.log_id for record in run.newest(Query(0))] == ["own", "generated-1"]
+    assert [record.log_id for record in run.records(Query(0))] == ["own", "generated-1"]
 
 
 @given(stored_records().filter(bool))
@@ -158,7 +158,7 @@ def test_a_run_followed_by_more_is_the_run_of_them_all(records: list[Stored], da
     assert list(run.newest(query)) == before
     assert arrivals_of(joined.newest(query)) == expected(records, query)
     assert (joined.kinds, joined.time_max) == (run_of(records).kinds, run_of(records).time_max)
-    assert {r.arrival: r.log_id for r in joined.newest(Query(0))} == {
+    assert {r.arrival: r.log_id for r in joined.records(Query(0))} == {
         record.arrival: "own" if later and record == later[0] else generated_id(record.arrival) for record in records
     }
 
@@ -203,11 +203,11 @@ class Watched:
     def __init__(self, run: ColumnRun, opened: list[int]) -> None:
         self.time_min, self.time_max = run.time_min, run.time_max
         self.kinds = run.kinds
-        self.counted, self.tallied = run.counted, run.tallied
+        self.holds, self.counted, self.tallied = run.holds, run.counted, run.tallied
         self._run = run
         self._opened = opened
 
-    def newest(self, query: Query) -> Iterator[Record]:
+    def newest(self, query: Query) -> Iterator[Record | Position]:
         self._opened.append(self.time_max)
         return self._run.newest(query)
 

@@ -118,12 +118,12 @@ def test_words_patterns_and_fields_must_all_hold() -> None:
     assert not search.matches("disk fll", b'{"user":"alice"}')
     assert not search.matches("full", b'{"user":"alice"}')
     assert not search.matches("disk full", b'{"user":"bob"}')
-    assert search.required_words() == {"disk", "alice"}
+    assert search.required_words == {"disk", "alice"}
 
 
 def test_a_search_for_nothing_finds_everything() -> None:
     assert Search().matches("", b"{}")
-    assert Search().required_words() == frozenset()
+    assert Search().required_words == frozenset()
 
 
 def test_a_search_can_go_to_another_process_and_is_the_same_there() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simple_log_service.core.errors import InvalidRequest
-from simple_log_service.core.search import Search, words_of
-from simple_log_service.core.words import Term, parse_terms
+from simple_log_service.core.search import Search
+from simple_log_service.core.words import Term, parse_terms, words_of
 from unit.searching import PIECES, plain_values, plain_words, plainly_in, spelled, texts
 
 
@@ -157,7 +157,7 @@ def test_what_is_found_is_what_the_plainest_way_of_looking_finds(
     assert parse_terms(search.q or "") == [term for _, term in written]
     assert search.matches(message, text) is expected
     if expected:
-        assert search.required_words() <= {word for place in places for word in words_of(place)}
+        assert search.required_words <= {word for place in places for word in words_of(place)}
 
 
 @given(texts | st.text())
@@ -185,7 +185,7 @@ def test_a_texts_words_do_not_depend_on_what_stands_before_or_after(before: str,
     ],
 )
 def test_whole_words_that_are_wanted_are_required(q: str, words: set[str]) -> None:
-    assert Search(q).required_words() == words
+    assert Search(q).required_words == words
 
 
 # --- What is refused, and says why. ---

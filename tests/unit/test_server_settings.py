@@ -90,7 +90,7 @@ def test_everything_is_kept_for_30_days_and_the_store_unbounded_unless_set() -> 
     settings = settings_of_the_environment()
     assert settings.retention == Retention(RETENTION_DAYS_DEFAULT)
     assert settings.retention.is_uniform
-    assert settings.max_store_bytes is None
+    assert settings.max_store_size is None
 
 
 def test_services_and_types_may_have_days_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,9 +104,9 @@ def test_services_and_types_may_have_days_of_their_own(monkeypatch: pytest.Monke
 
 def test_the_size_of_the_store_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMPLE_LOG_SERVICE_MAX_STORE_SIZE", "50GiB")
-    assert settings_of_the_environment().max_store_bytes == 50 * 2**30
+    assert settings_of_the_environment().max_store_size == 50 * 2**30
     monkeypatch.setenv("SIMPLE_LOG_SERVICE_MAX_STORE_SIZE", str(STORE_SIZE_BYTES_MIN))
-    assert settings_of_the_environment().max_store_bytes == STORE_SIZE_BYTES_MIN
+    assert settings_of_the_environment().max_store_size == STORE_SIZE_BYTES_MIN
 
 
 def refusal(tmp_path: Path, *flags: str) -> str:

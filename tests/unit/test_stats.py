@@ -186,7 +186,7 @@ class Shut:
 
     def __init__(self, run: Run) -> None:
         self.kinds, self.time_min, self.time_max = run.kinds, run.time_min, run.time_max
-        self.counted = run.counted
+        self.holds, self.counted = run.holds, run.counted
 
     def newest(self, query: Query) -> Iterator[Record]:
         raise AssertionError("read")

@@ -18,7 +18,7 @@ from simple_log_service.core.errors import InvalidRequest
 from simple_log_service.core.levels import LEVELS, canonical_level
 from simple_log_service.core.query import Query
 from simple_log_service.core.search import Search
-from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX, parse_epoch, parse_rfc3339
+from simple_log_service.core.timestamps import DURATION_UNITS_NS, TIMESTAMP_NS_MAX, parse_epoch, parse_rfc3339
 from simple_log_service.core.validation import name_error
 
 FILTERS = frozenset(("service_name", "log_type", "level", "hours", "since", "until", "q", "pattern"))
@@ -27,12 +27,6 @@ RECENT = FILTERS | {"limit", "cursor"}
 _FIELD = "metadata."
 
 _AGO = re.compile(r"([0-9]{1,9})([smhd])")
-_UNIT_NS = {
-    "s": limits.SECOND_NS,
-    "m": 60 * limits.SECOND_NS,
-    "h": limits.HOUR_NS,
-    "d": limits.DAY_NS,
-}
 _INTEGER = re.compile(r"[0-9]{1,9}")
 
 
@@ -102,7 +96,7 @@ def _since(given: Mapping[str, str], now_ns: int) -> int:
 def _moment(name: str, text: str, now_ns: int) -> int:
     ago = _AGO.fullmatch(text)
     if ago is not None:
-        return max(0, now_ns - int(ago[1]) * _UNIT_NS[ago[2]])
+        return max(0, now_ns - int(ago[1]) * DURATION_UNITS_NS[ago[2]])
     try:
         # A moment before or after all that a record can have means as much as the first or the last.
         return min(max(0, parse_rfc3339(text) if "-" in text else parse_epoch(text)), TIMESTAMP_NS_MAX)

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 EXIT_CODES = {
     OK: "done; for recent, search and stats also if nothing matched",
-    NOT_ALL: "a record was rejected, or a file or key could not be used",
+    NOT_ALL: "a record was rejected or not erased, or a file or key could not be used",
     USAGE: "wrong usage: options, endpoint, credentials, or an invalid request",
     REFUSED: "the service refused the credentials or what they may do (403)",
     UNAVAILABLE: "no answer, or not now (5xx, 429): try again later",

@@ -11,19 +11,14 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
-from pydantic import ValidationError
 
-from simple_log_service.api.policy import ADMIN, INGEST, READ, PolicyError
-from simple_log_service.cli.exit_codes import NOT_ALL, USAGE, Failed
+from simple_log_service.api.policy import ADMIN, INGEST, READ
+from simple_log_service.cli.local_folder import data_dir_option, local_settings
 from simple_log_service.cli.terminal import ensure_stdout, inert, say, write_stdout
 from simple_log_service.server.access_keys import AccessKeyStore, CreatedKey, KeyInfo, policy_document
 from simple_log_service.server.data_dir import DataDir
-from simple_log_service.server.files import OperatorError
-from simple_log_service.server.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_VARIABLES = "SIMPLE_LOG_SERVICE_"
 
 _EPILOG = """\b
 Examples:
@@ -37,14 +32,6 @@ The server may be running: a new key works at once, a disabled one is refused wi
 """
 
 
-def _data_dir_option(command: F) -> F:
-    return click.option(
-        "--data-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="The server's folder.  [default: SIMPLE_LOG_SERVICE_DATA_DIR, or data]",
-    )(command)
-
-
 def _output_option(*outputs: str) -> Callable[[F], F]:
     return click.option("--output", "-o", type=click.Choice(outputs), default=outputs[0], show_default=True)
 
@@ -56,7 +43,7 @@ def keys() -> None:
 
 
 @keys.command()
-@_data_dir_option
+@data_dir_option
 @click.option("--name", required=True, help="Whose key it is: 1 to 64 letters, digits and + = , . @ _ -")
 @click.option(
     "--policy",
@@ -76,7 +63,7 @@ def create(data_dir: Path | None, name: str, policy: str, expires: int | None, o
 
 
 @keys.command("list")
-@_data_dir_option
+@data_dir_option
 @_output_option("text", "json")
 def list_keys(data_dir: Path | None, output: str) -> None:
     """List the keys, without secrets."""
@@ -89,7 +76,7 @@ def list_keys(data_dir: Path | None, output: str) -> None:
 
 
 @keys.command()
-@_data_dir_option
+@data_dir_option
 @click.argument("access_key_id")
 def disable(data_dir: Path | None, access_key_id: str) -> None:
     """Have a key refused from now on; it stays listed."""
@@ -99,7 +86,7 @@ def disable(data_dir: Path | None, access_key_id: str) -> None:
 
 
 @keys.command()
-@_data_dir_option
+@data_dir_option
 @click.argument("access_key_id")
 def delete(data_dir: Path | None, access_key_id: str) -> None:
     """Forget a key."""
@@ -111,21 +98,8 @@ def delete(data_dir: Path | None, access_key_id: str) -> None:
 @contextmanager
 def _key_store(data_dir: Path | None, *, may_make_dir: bool = False) -> Iterator[AccessKeyStore]:
     """The keys of a server's folder; what goes wrong with them ends the command."""
-    try:
-        given: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
-        settings = Settings(**given)
-        if not settings.data_dir.is_dir() and not (may_make_dir and data_dir is not None):
-            # Made here unasked, a key would be of no use: the server reads its own folder.
-            raise Failed(f"There is no folder {settings.data_dir}: name the server's with --data-dir.", NOT_ALL)
+    with local_settings(data_dir, may_make_dir=may_make_dir) as settings:
         yield DataDir(settings.data_dir, settings.encryption_key).access_keys
-    except ValidationError as error:
-        # Only these parts of it: the whole would quote the value, which may be a secret.
-        wrong = "; ".join(
-            f"{_VARIABLES}{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()
-        )
-        raise Failed(wrong, USAGE) from None
-    except (OperatorError, PolicyError) as error:
-        raise Failed(str(error), NOT_ALL) from None
 
 
 def _created_text(created: CreatedKey) -> str:

@@ -31,6 +31,7 @@ _COMMANDS = {
     "search": _Command("simple_log_service.cli.search", "search", "Find records by words, pattern or fields."),
     "stats": _Command("simple_log_service.cli.stats", "stats", "Count records over time, by service, type or level."),
     "keys": _Command("simple_log_service.cli.keys", "keys", "Make and manage the access keys of a local server."),
+    "erase": _Command("simple_log_service.cli.erase", "erase", "Erase records of a local server, for good."),
 }
 
 _EPILOG = """\b
@@ -42,6 +43,7 @@ Examples:
   slog search "connection refused" --since 3d   find records by their words
   slog stats --by service --level ERROR         see which services have errors
   slog keys create --name shop --policy ingest  make a key for a program
+  slog erase --service shop --since 2h          erase for good; asks twice
 
 \b
 Exit codes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -60,6 +60,11 @@ def connection_options(command: F) -> F:
             "--region", type=TEXT, metavar="REGION", help="The region in signatures. Default: the endpoint's own."
         ),
     )
+    return with_options(command, options)
+
+
+def with_options(command: F, options: Sequence[Callable[[F], F]]) -> F:
+    """The command with these options, which its help shows in this order."""
     for option in reversed(options):
         command = option(command)
     return command

@@ -7,19 +7,28 @@ passed off as nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from simple_log_service.cli.exit_codes import Failed
-from simple_log_service.cli.options import TEXT, Connection, connection_options, level_option, name_option, say_retry
+from simple_log_service.cli.options import (
+    TEXT,
+    Connection,
+    connection_options,
+    level_option,
+    name_option,
+    say_retry,
+    with_options,
+)
 from simple_log_service.cli.pretty import pretty_line
 from simple_log_service.cli.progress import LookingBack
 from simple_log_service.cli.terminal import ensure_stdout, inert_json, say, wants_colour, write_stdout
 from simple_log_service.client.errors import ClientError
 from simple_log_service.client.records import Page
+from simple_log_service.client.stats import StatsPage
 from simple_log_service.core.cursor import time_of
 from simple_log_service.core.limits import (
     LOG_TYPE_CHARS_MAX,
@@ -38,7 +47,8 @@ ATTEMPTS_MAX = 3
 OUTPUTS_HELP = """\b
 Outputs:
   pretty  one line a record, the newest last; times in UTC; control characters
-          written out (\\n, \\e, \\x9b); coloured by level on a terminal unless NO_COLOR is set
+          written out (\\n, \\e, \\x9b); on a terminal coloured by level, unless
+          NO_COLOR is set
   ndjson  one JSON record a line, the newest first, as they are found
   json    one JSON array, the newest first
 """
@@ -62,7 +72,7 @@ def filter_options(command: F) -> F:
             "--hours", type=click.IntRange(1, READ_HOURS_MAX), metavar="N", help="The last N hours, up to a week."
         ),
     )
-    return _with_options(command, options)
+    return with_options(command, options)
 
 
 def reading_options(command: F) -> F:
@@ -87,13 +97,13 @@ def reading_options(command: F) -> F:
         ),
         connection_options,
     )
-    return _with_options(command, options)
+    return with_options(command, options)
 
 
-def _with_options(command: F, options: Sequence[Callable[[F], F]]) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
+def reached(page: Page | StatsPage) -> str | None:
+    """How far back a page reaches, to the second; ``None`` where it is the last one."""
+    reached_ns = None if page.next_cursor is None else time_of(page.next_cursor)
+    return None if reached_ns is None else format_timestamp(reached_ns // SECOND_NS * SECOND_NS)
 
 
 def show(
@@ -141,11 +151,11 @@ class _Walk:
         return f"Looked back to {self._reached}, and at nothing older." if self._reached else ""
 
     def _note(self, page: Page) -> None:
-        reached_ns = None if page.next_cursor is None else time_of(page.next_cursor)
-        if reached_ns is not None:
-            self._reached = format_timestamp(reached_ns // SECOND_NS * SECOND_NS)
+        back_to = reached(page)
+        if back_to is not None:
+            self._reached = back_to
             if not page.complete:
-                self._looking.show(self._reached)
+                self._looking.show(back_to)
 
 
 def _print_pretty(walk: _Walk) -> None:

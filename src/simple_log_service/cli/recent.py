@@ -12,7 +12,7 @@ _EPILOG = f"""{OUTPUTS_HELP}
 \b
 Examples:
   slog recent --level ERROR --since 10m
-  slog recent --service shop --since 2026-03-01T08:00:00Z --until 2026-03-01T09:00:00Z
+  slog recent --since 2026-03-01T08:00:00Z --until 2026-03-01T09:00:00Z
   slog recent --limit 100000 -o ndjson | jq -r .message
 
 {ENDS_HELP}

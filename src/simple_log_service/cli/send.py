@@ -28,8 +28,8 @@ STDIN = "-"
 
 _EPILOG = """\b
 Formats:
-  lines   each line is one message, stored with the time of receipt; empty lines are
-          passed over, and bytes that are not UTF-8 are kept as \\xff
+  lines   each line is one message, stored with the time of receipt; empty
+          lines are passed over, and bytes that are not UTF-8 are kept as \\xff
   ndjson  each line is one record: {"message": "...", "level": "ERROR", ...}
   json    an array of records, {"logs": [...]} or one record
   auto    looks at how the input begins

@@ -31,8 +31,8 @@ _EPILOG = """\b
 Examples:
   simple-log-service serve
   simple-log-service serve --data-dir /var/lib/slog --port 0
-  simple-log-service serve --store dynamodb --table simple-log-service-dev-logs
-  simple-log-service serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+  simple-log-service serve --store dynamodb --table my-logs
+  simple-log-service serve --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key
 """
 
 
@@ -68,8 +68,10 @@ def serve(**flags: Any) -> None:
     With --store dynamodb the records are in a table, which several servers may share; its credentials are those that
     AWS's tools find.
 
-    Each option can also be set in the environment, as SIMPLE_LOG_SERVICE_PORT for --port. The encryption key may come
-    from SIMPLE_LOG_SERVICE_ENCRYPTION_KEY (base64 of 32 bytes).
+    Each option can also be set in the environment, as SIMPLE_LOG_SERVICE_PORT for --port; some settings only there:
+    SIMPLE_LOG_SERVICE_RETENTION_BY_SERVICE and SIMPLE_LOG_SERVICE_RETENTION_BY_TYPE, as {"audit": 365}, are days of
+    their own for some services and types, and SIMPLE_LOG_SERVICE_ENCRYPTION_KEY (base64 of 32 bytes) is used instead
+    of the folder's key.
     """
     try:
         settings = Settings(**{name: value for name, value in flags.items() if value is not None})

@@ -26,7 +26,8 @@ from simple_log_service.cli.histogram import (
 from simple_log_service.cli.options import Connection, connection_options, say_retry
 from simple_log_service.cli.pretty import LEVEL_STYLES
 from simple_log_service.cli.progress import LookingBack
-from simple_log_service.cli.reading import ATTEMPTS_MAX, ENDS_HELP, filter_options
+from simple_log_service.cli.reading import ATTEMPTS_MAX, ENDS_HELP, filter_options, reached
+from simple_log_service.cli.searching import search_options, searched
 from simple_log_service.cli.terminal import (
     ensure_stdout,
     inert,
@@ -37,7 +38,6 @@ from simple_log_service.cli.terminal import (
     write_stdout,
 )
 from simple_log_service.client.stats import Bucket, Stats, Sum
-from simple_log_service.core.cursor import time_of
 from simple_log_service.core.errors import InvalidRequest
 from simple_log_service.core.limits import DAY_NS, SECOND_NS, STATS_BUCKETS_MAX
 from simple_log_service.core.query import Query
@@ -55,16 +55,19 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 
 _EPILOG = f"""\b
 Outputs:
-  pretty  a histogram as wide as the terminal, the oldest first, times in UTC; with --by
-          and --interval each bar shows its largest groups, with --by alone a bar a group
-  json    one object: count, by, interval, and the buckets that hold records, the oldest first
+  pretty  a histogram as wide as the terminal, the oldest first, times in UTC;
+          with --by and --interval each bar shows its largest groups,
+          with --by alone there is a bar for each group
+  json    one object: count, by, interval, and the buckets that hold records,
+          the oldest first
   csv     one line a bucket and group, with a header
 
 \b
 Examples:
-  slog stats --since 2d                       records over the last two days
-  slog stats --by level --interval 10m        by level, every ten minutes of the last 24 hours
-  slog stats --by service --level ERROR       which services have errors
+  slog stats --since 2d                  records over the last two days
+  slog stats --by level --interval 10m   by level, every ten minutes of a day
+  slog stats --by service --level ERROR  which services have errors
+  slog stats timeout --interval 1h       how often a word came, by the hour
   slog stats --by type --interval 1d --since 30d -o csv > counts.csv
 
 {ENDS_HELP}
@@ -104,6 +107,7 @@ def _interval(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
     show_default=True,
     help="See below.",
 )
+@search_options
 @filter_options
 @connection_options
 def stats(
@@ -115,8 +119,9 @@ def stats(
     interval_ns: int | None,
     **filters: Any,
 ) -> None:
-    """Count records over time, by service, type or level."""
+    """Count records over time, by service, type or level; with WORDs those that hold them, as for slog search."""
     ensure_stdout()
+    filters |= searched(filters.pop("words"), filters.pop("pattern"), filters.pop("fields"))
     asked = _asked(by, interval_ns, filters)
     total = Sum()
     connection = Connection(endpoint, profile, region)
@@ -124,9 +129,9 @@ def stats(
         interval = format_interval(asked.interval_ns) if asked.interval_ns else None
         for page in client.iter_stats(by=asked.by, interval=interval, **filters):
             total.add(page)
-            reached_ns = None if page.next_cursor is None else time_of(page.next_cursor)
-            if reached_ns is not None:
-                looking.show(format_timestamp(reached_ns // SECOND_NS * SECOND_NS))
+            back_to = reached(page)
+            if back_to is not None:
+                looking.show(back_to)
     _OUTPUTS[output](asked, total.stats())
 
 

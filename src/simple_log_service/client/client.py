@@ -40,7 +40,7 @@ V = TypeVar("V")
 
 
 class Filters(TypedDict, total=False):
-    """What ``recent`` can be narrowed by.
+    """What records are read and counted can be narrowed by.
 
     ``since`` and ``until`` are RFC 3339, a number since the epoch, ``10m`` or ``2h`` or ``3d`` ago, or an aware
     ``datetime``; ``hours`` is instead of ``since``. ``q`` is words to be found (``word``, ``word*``, ``"a phrase"``,

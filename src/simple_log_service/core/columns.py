@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.record import Kind
@@ -49,12 +50,19 @@ class Columns(msgspec.Struct):
         log_ids = self.log_ids
         return Columns(
             self.kinds,
-            [self.kind_places[place] for place in places],
-            [self.timestamps[place] for place in places],
-            [self.messages[place] for place in places],
-            [self.metadata[place] for place in places],
+            list(map(self.kind_places.__getitem__, places)),
+            list(map(self.timestamps.__getitem__, places)),
+            list(map(self.messages.__getitem__, places)),
+            list(map(self.metadata.__getitem__, places)),
             {at: log_ids[place] for at, place in enumerate(places) if place in log_ids} if log_ids else {},
         )
+
+    def with_own_kinds(self) -> tuple[Columns, list[int]]:
+        """The same records with those kinds only that one of them has, rising, and the places that these had."""
+        used = sorted(set(self.kind_places), key=self.kinds.__getitem__)
+        moved = {place: number for number, place in enumerate(used)}
+        kind_places = list(map(moved.__getitem__, self.kind_places))
+        return replace(self, kinds=[self.kinds[place] for place in used], kind_places=kind_places), used
 
     @classmethod
     def of(cls, batches: Sequence[Batch]) -> Columns:

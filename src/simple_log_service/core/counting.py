@@ -164,7 +164,7 @@ class _Walk:
             if not counts:
                 return
             self._tally.add(run.time_max // self._asked.bucket_ns, counts)
-        elif any(map(self._query.matches, run.kinds)):
+        elif run.holds(self._query):
             self._edges.append(run)
         else:
             return

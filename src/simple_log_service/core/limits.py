@@ -151,6 +151,10 @@ GROUP_TEXT_BYTES_MAX = 8 * MIB
 """One group commit takes requests up to about these; what is over waits for the next one."""
 BLOCK_RECORDS_MAX = 50_000
 """Merged records in one file; its places are 16 bits wide."""
+LEAF_TEXT_BYTES_MAX = MIB
+"""What is opened of a block at once, but for a larger record alone."""
+MERGE_TEXT_BYTES_MAX = 64 * MIB
+"""What a merge holds in memory; a block of larger records holds fewer of them."""
 MERGE_RECORDS_MAX = 200_000
 """What one merge takes, at least one chunk or block; the rest waits for the next one."""
 MERGE_QUIET_SECONDS = 5.0
@@ -160,6 +164,10 @@ MERGE_CHUNKS_MAX = 1024
 """Fresh chunks of one file, however small, past which they are merged."""
 MERGE_PAUSE_SECONDS = 30.0
 """After a merge that failed."""
+EXPIRY_SECONDS = 60.0
+"""How often what has expired, or is too much, is looked for and removed."""
+EXPIRED_SHARE_MIN = 0.25
+"""Of a block's records, so many have to have expired before it is written anew without them."""
 CLOCK_TRUST_SECONDS = 3600.0
 """Nothing expires until the wall clock has gone on like the monotonic one for so long."""
 CLOCK_DRIFT_SECONDS_MAX = 60.0
@@ -184,3 +192,14 @@ FILTER_CACHE_BYTES_MAX = 48 * MIB
 """Token filters of merged blocks, in the process that searches; others are read again."""
 STORE_SIZE_BYTES_MIN = 256 * MIB
 """Of the size that an operator allows the store; below it the start is refused: the newest records need some room."""
+
+# --- Erasing on purpose. ---
+
+ERASURE_REQUEST_BYTES_MAX = 64 * KIB
+"""Of a request's file; a longer one is refused."""
+ERASURE_POLL_SECONDS = 0.5
+"""How often the server looks for requests, and says how far it is."""
+ERASURE_PAUSE_SECONDS = 30.0
+"""After an erasure that could not be finished, for a full disk for instance."""
+ERASURE_ANSWER_SECONDS = 3600
+"""Answers that nobody has come for are removed at the first start after this."""

@@ -29,6 +29,11 @@ class Query(msgspec.Struct, frozen=True):
     search: Search | None = None
     kept: Kept | None = None
 
+    @property
+    def takes_all_kinds(self) -> bool:
+        """Whether records of all kinds are asked for, and of all within one range."""
+        return (self.service_name, self.log_type, self.level, self.kept) == (None, None, None, None)
+
     def matches(self, kind: Kind) -> bool:
         """Whether records of this kind are asked for; what their texts hold is another question."""
         return (
@@ -44,6 +49,11 @@ class Query(msgspec.Struct, frozen=True):
     def since_of(self, kind: Kind) -> int:
         """From when on records of this kind are asked for, nanoseconds."""
         return self.since_ns if self.kept is None else max(self.since_ns, self.kept.oldest_ns(kind))
+
+    def spans(self, time_min: int, time_max: int) -> bool:
+        """Whether everything between two times, both included, is in its range, whatever its kind."""
+        below = self.ceiling
+        return self.kept is None and time_min >= self.since_ns and (below is None or time_max < below.timestamp)
 
     @property
     def ceiling(self) -> Position | None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from time import monotonic
+from types import MappingProxyType
 from typing import Protocol
 
 from simple_log_service.core.columns import Columns
@@ -40,6 +41,9 @@ class Run(Protocol):
     @property
     def kinds(self) -> Mapping[Kind, int]:
         """How many records of each kind it holds."""
+
+    def holds(self, query: Query) -> bool:
+        """Whether it may hold records of the kinds asked for."""
 
     def newest(self, query: Query) -> Iterator[Record | Position]:
         """Its matching records below the query's ceiling and not before its range, newest first.
@@ -79,16 +83,23 @@ class ColumnRun:
         self.columns = columns
         self.arrivals = arrivals
         self.generated_id = generated_id
-        self.kinds: Mapping[Kind, int] = _count(columns)
-        self.time_max = max(columns.timestamps)
         self._in_order: tuple[Sequence[int], Sequence[int]] | None = None
+
+    @classmethod
+    def in_reading_order(
+        cls, columns: Columns, arrivals: Sequence[int], generated_id: Callable[[int], str]
+    ) -> ColumnRun:
+        """A run of records that stand in reading order; their arrival numbers need not rise then."""
+        run = cls(columns, arrivals, generated_id)
+        run._in_order = range(len(columns.timestamps)), columns.timestamps
+        return run
 
     @classmethod
     def of_numbers(
         cls, kinds: list[Kind], kind_places: list[int], timestamps: list[int], arrivals: Sequence[int]
     ) -> ColumnRun:
-        """A run without texts, for counting."""
-        return cls(Columns(kinds, kind_places, timestamps, [], [], {}), arrivals, str)
+        """A run without texts, for counting; its records stand in reading order."""
+        return cls.in_reading_order(Columns(kinds, kind_places, timestamps, [], [], {}), arrivals, str)
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -108,14 +119,23 @@ class ColumnRun:
         )
         return ColumnRun(joined, [*self.arrivals, *arrivals], self.generated_id)
 
-    def newest(self, query: Query) -> Iterator[Record]:
-        """Its matching records below the query's ceiling and not before its range, newest first."""
-        return (found for found in self.steps(query) if isinstance(found, Record))
+    def holds(self, query: Query) -> bool:
+        """Whether it holds records of the kinds asked for."""
+        return any(map(query.matches, self.columns.kinds))
 
-    def steps(self, query: Query) -> Iterator[Record | Position]:
-        """The same, with a position wherever a search has found nothing for ``SEARCH_STEP_SECONDS``."""
+    def newest(self, query: Query, among: Container[int] | None = None) -> Iterator[Record | Position]:
+        """Its matching records, with a position wherever a search has found nothing for ``SEARCH_STEP_SECONDS``.
+
+        ``among`` are the places that may match, where somebody knows.
+        """
         places = self.places(query)
+        if among is not None:
+            places = (place for place in places if place in among)
         return map(self._record, places) if query.search is None else self._found(places, query.search)
+
+    def records(self, query: Query) -> Iterator[Record]:
+        """Its records of the kinds and times asked for, newest first, whatever their texts hold."""
+        return map(self._record, self.places(query))
 
     def places(self, query: Query) -> Iterator[int]:
         """The places of records whose kinds and times are asked for, newest first."""
@@ -134,6 +154,17 @@ class ColumnRun:
             elif monotonic() - resumed > SEARCH_STEP_SECONDS:
                 yield Position(self.columns.timestamps[place], self.arrivals[place])
                 resumed = monotonic()
+
+    @cached_property
+    def kinds(self) -> Mapping[Kind, int]:
+        """How many records of each kind it holds."""
+        counts = Counter(self.columns.kind_places)
+        return {kind: counts[place] for place, kind in enumerate(self.columns.kinds)}
+
+    @cached_property
+    def time_max(self) -> int:
+        """The newest timestamp in it, nanoseconds."""
+        return max(self.columns.timestamps)
 
     @cached_property
     def time_min(self) -> int:
@@ -202,6 +233,31 @@ class ColumnRun:
         return bisect_left(order, ceiling.arrival, low, high, key=self.arrivals.__getitem__)
 
 
+class LookedUpTo:
+    """A run of nothing: whoever merges looks at the time there, however long nothing came."""
+
+    kinds: Mapping[Kind, int] = MappingProxyType({})
+
+    def __init__(self, time_ns: int) -> None:
+        self.time_min = self.time_max = time_ns
+
+    def holds(self, query: Query) -> bool:  # noqa: ARG002 - a run's method
+        """It holds nothing."""
+        return False
+
+    def newest(self, query: Query) -> Iterator[Record]:  # noqa: ARG002 - the same
+        """Nothing."""
+        return iter(())
+
+    def counted(self, query: Query, by: By | None) -> Mapping[str, int]:  # noqa: ARG002 - the same
+        """Nothing."""
+        return {}
+
+    def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:  # noqa: ARG002 - the same
+        """Nothing."""
+        return {}
+
+
 def newest(runs: Iterable[Run], query: Query, deadline: float) -> Iterator[Record]:
     """The matching records of several runs, newest first.
 
@@ -235,8 +291,8 @@ def newest(runs: Iterable[Run], query: Query, deadline: float) -> Iterator[Recor
         start = top if start is None else start
         if top < start and monotonic() > deadline:
             raise OutOfTime(Position(top, ABOVE_ALL_ARRIVALS))
-        if any(query.matches(kind) for kind in run.kinds):
-            advance(run.steps(query) if isinstance(run, ColumnRun) else run.newest(query))
+        if run.holds(query):
+            advance(run.newest(query))
     yield from pop_above(-1)
 
 
@@ -261,8 +317,3 @@ def collect(records: Iterator[Record], query: Query) -> Page:
     except OutOfTime as out:
         return Page(logs, out.below, complete=False)
     return Page(logs)
-
-
-def _count(columns: Columns) -> Mapping[Kind, int]:
-    counts = Counter(columns.kind_places)
-    return {kind: counts[place] for place, kind in enumerate(columns.kinds)}

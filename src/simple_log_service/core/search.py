@@ -10,9 +10,7 @@ import msgspec
 from simple_log_service.core.errors import InvalidRequest
 from simple_log_service.core.fields import Field, check_fields, field_test, field_words
 from simple_log_service.core.limits import PATTERN_CHARS_MAX, PATTERN_MEMORY_BYTES_MAX
-from simple_log_service.core.words import Test, parse_terms, words_of, words_test
-
-__all__ = ["Search", "words_of"]
+from simple_log_service.core.words import Test, parse_terms, words_test
 
 _PATTERNS_KEPT = 16
 
@@ -44,12 +42,9 @@ class Search(msgspec.Struct, frozen=True, dict=True):
             return tests[0]
         return lambda message, metadata: all(test(message, metadata) for test in tests)
 
+    @cached_property
     def required_words(self) -> frozenset[str]:
         """Folded words that every record that matches holds in its message or in values of its metadata."""
-        return self._required_words
-
-    @cached_property
-    def _required_words(self) -> frozenset[str]:
         words = {word for field in self.fields for word in field_words(field)}
         for term in [] if self.q is None else parse_terms(self.q):
             if not term.is_excluded:

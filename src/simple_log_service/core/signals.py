@@ -46,7 +46,7 @@ MERGED_RECORDS = Signal("slog_merged_records_total", "counter", "Records written
 RECORDS_REMOVED = Signal(
     "slog_records_removed_total",
     "counter",
-    "Records removed: expired, or for the limit of the store's size.",
+    "Records removed: expired, erased, or for the limit of the store's size.",
     ("reason",),
 )
 DYNAMODB_UNITS = Signal(

@@ -13,6 +13,7 @@ from simple_log_service.core.errors import InvalidRequest
 from simple_log_service.core.limits import DAY_NS, HOUR_NS, SECOND_NS, STATS_BUCKETS_MAX, STATS_INTERVAL_NS_MAX
 from simple_log_service.core.query import Query
 from simple_log_service.core.record import Kind, Position
+from simple_log_service.core.timestamps import DURATION_UNITS_NS
 
 By = Literal["service_name", "log_type", "level"]
 """What records can be counted by: the fields of a ``Kind``."""
@@ -25,7 +26,6 @@ ALL = ""
 _WHOLE_TIME_NS = 2**63
 """An interval that holds every timestamp there is."""
 
-_UNITS = (("d", DAY_NS), ("h", HOUR_NS), ("m", 60 * SECOND_NS), ("s", SECOND_NS))
 _INTERVAL = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 _USUAL_NS = (
     *(seconds * SECOND_NS for seconds in (1, 2, 5, 10, 15, 30)),
@@ -104,10 +104,15 @@ class Stats(msgspec.Struct, frozen=True):
 
 def sums(kinds: Mapping[Kind, int], query: Query, by: By | None, time_max: int) -> dict[str, int]:
     """The counters of a run by group, as far as the kinds are asked for and its newest record is kept."""
-    if (query.service_name, query.log_type, query.level, query.kept) != (None, None, None, None):
+    if not query.takes_all_kinds:
         kinds = {
             kind: count for kind, count in kinds.items() if query.matches(kind) and query.since_of(kind) <= time_max
         }
+    return by_group(kinds, by)
+
+
+def by_group(kinds: Mapping[Kind, int], by: By | None) -> dict[str, int]:
+    """How many records there are of each group."""
     if by is None:
         return {ALL: sum(kinds.values())} if kinds else {}
     found: dict[str, int] = {}
@@ -130,7 +135,7 @@ def interval_for(since_ns: int, until_ns: int, buckets_max: int) -> int:
 def parse_interval(text: str) -> int:
     """An interval such as ``10s``, ``5m``, ``1h``, ``1d`` in nanoseconds; ``InvalidRequest``."""
     match = _INTERVAL.fullmatch(text)
-    interval_ns = 0 if match is None else int(match[1]) * dict(_UNITS)[match[2]]
+    interval_ns = 0 if match is None else int(match[1]) * DURATION_UNITS_NS[match[2]]
     if not SECOND_NS <= interval_ns <= STATS_INTERVAL_NS_MAX:
         longest = format_interval(STATS_INTERVAL_NS_MAX)
         raise InvalidRequest(f"interval must be like 10s, 5m, 1h or 1d, from 1s to {longest}.")
@@ -139,7 +144,7 @@ def parse_interval(text: str) -> int:
 
 def format_interval(interval_ns: int) -> str:
     """An interval as a caller writes it: a whole number of the largest unit that says it exactly."""
-    unit, unit_ns = next((unit, unit_ns) for unit, unit_ns in _UNITS if interval_ns % unit_ns == 0)
+    unit, unit_ns = next((unit, unit_ns) for unit, unit_ns in DURATION_UNITS_NS.items() if interval_ns % unit_ns == 0)
     return f"{interval_ns // unit_ns}{unit}"
 
 

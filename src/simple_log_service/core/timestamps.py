@@ -18,10 +18,12 @@ from decimal import Decimal
 import msgspec
 from msgspec import Raw
 
-from simple_log_service.core.limits import SECOND_NS
+from simple_log_service.core.limits import DAY_NS, HOUR_NS, SECOND_NS
 
 TIMESTAMP_NS_MAX = 2**63 - 1
 """The year 2262: what a signed 64-bit integer holds."""
+DURATION_UNITS_NS = {"d": DAY_NS, "h": HOUR_NS, "m": 60 * SECOND_NS, "s": SECOND_NS}
+"""What stands behind the number in ``10m`` or ``3d``, the largest first."""
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII

@@ -7,6 +7,8 @@ DIR/                 0700, one server at a time
   access-keys.lock   one writer of them at a time
   credentials        the administrator's key, for the client commands of this user
   logs/              the store
+  erasures/          what an operator asks the server to erase, and its answers
+  audit.ndjson       what was erased on purpose, by whom
 """
 
 from __future__ import annotations

@@ -154,6 +154,22 @@ class DirectoryLock:
         self.release()
 
 
+def is_locked(directory: Path) -> bool:
+    """Whether a server has the directory now."""
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        # Shared, and let go at once: two that look do not see each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _held(directory: Path, holder: bytes) -> OperatorError:
     # The number is there for the message alone; between taking the lock and writing it the file may be empty.
     process = f"process {holder.decode()}" if holder.isdigit() else "another process"

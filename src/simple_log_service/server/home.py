@@ -16,6 +16,7 @@ from simple_log_service.api.sigv4 import Verifier
 from simple_log_service.core.service import LogService
 from simple_log_service.server.access_log import AccessLog
 from simple_log_service.server.data_dir import DataDir
+from simple_log_service.server.erasures import erasures_on_request
 from simple_log_service.server.files import DirectoryLock
 from simple_log_service.server.gate import Gate
 from simple_log_service.server.http import Bounds, Listener, affordable_connections
@@ -39,6 +40,7 @@ async def embedded_home(settings: Settings, data_dir: DataDir) -> AsyncIterator[
         data_dir.prepare_first_start(settings.region)
         metrics = PrometheusMetrics()
         store, status = await stack.enter_async_context(opened_store(settings, data_dir, metrics))
+        await stack.enter_async_context(erasures_on_request(data_dir.path, store))
         workers = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="slog-decoder"))
         api = Api(
             LogService(store, time.time_ns, metrics, retention=settings.retention),

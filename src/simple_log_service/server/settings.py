@@ -119,11 +119,6 @@ class Settings(BaseSettings):
         """How long records are kept."""
         return Retention(self.retention_days, self.retention_by_service, self.retention_by_type)
 
-    @property
-    def max_store_bytes(self) -> int | None:
-        """How much the embedded store may take, if it is bounded."""
-        return self.max_store_size
-
     @model_validator(mode="after")
     def _table_goes_with_its_store(self) -> Self:
         if (self.store == "dynamodb") != (self.table is not None):

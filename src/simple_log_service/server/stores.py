@@ -43,7 +43,7 @@ async def opened_store(settings: Settings, data_dir: DataDir, metrics: Prometheu
 
 
 async def _embedded(settings: Settings, data_dir: DataDir, metrics: PrometheusMetrics) -> OpenedStore:
-    limits = StoreLimits(settings.retention, settings.max_store_bytes)
+    limits = StoreLimits(settings.retention, settings.max_store_size)
     store = await EmbeddedStore.open(
         data_dir.logs, keys=data_dir.keys, clock=time.time_ns, metrics=metrics, limits=limits
     )

@@ -7,6 +7,7 @@ Timestamps are differences, 64-bit little-endian, which compress to almost nothi
 from __future__ import annotations
 
 import sys
+import threading
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate
@@ -41,11 +42,10 @@ _BODY = msgspec.msgpack.Decoder(_Body)
 
 def pack_body(columns: Columns) -> bytes:
     """The columns, not yet compressed."""
-    times = columns.timestamps
     return _PACKER.encode(
         _Body(
             to_bytes("I", columns.kind_places),
-            to_bytes("q", [times[0], *map(sub, times[1:], times)]),
+            steps_to_bytes(columns.timestamps),
             list(columns.messages),
             b"\n".join(columns.metadata),
             columns.log_ids,
@@ -53,15 +53,31 @@ def pack_body(columns: Columns) -> bytes:
     )
 
 
-def compress(body: bytes) -> bytes:
+class _Contexts(threading.local):
+    """zstd's contexts, of each thread its own: making one takes longer than using it on a few kilobytes."""
+
+    def __init__(self) -> None:
+        self.compressors: dict[int, zstandard.ZstdCompressor] = {}
+        self.decompressor = zstandard.ZstdDecompressor()
+
+    def compressor(self, level: int) -> zstandard.ZstdCompressor:
+        if level not in self.compressors:
+            self.compressors[level] = zstandard.ZstdCompressor(level=level)
+        return self.compressors[level]
+
+
+_OWN = _Contexts()
+
+
+def compress(body: bytes, level: int = ZSTD_LEVEL) -> bytes:
     """One zstd frame; releases the interpreter lock."""
-    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)
+    return _OWN.compressor(level).compress(body)
 
 
 def decompress(compressed: bytes) -> bytes:
     """What was compressed; raises ``FrameDamaged``."""
     try:
-        return zstandard.ZstdDecompressor().decompress(compressed)
+        return _OWN.decompressor.decompress(compressed)
     except zstandard.ZstdError as error:
         raise FrameDamaged(f"A stored chunk is damaged: {error}") from None
 
@@ -75,11 +91,21 @@ def unpack_body(body: bytes, kinds: list[Kind]) -> Columns:
     return Columns(
         kinds,
         from_bytes("I", unpacked.kind_places),
-        list(accumulate(from_bytes("q", unpacked.timestamps))),
+        steps_from_bytes(unpacked.timestamps),
         unpacked.messages,
         unpacked.metadata.split(b"\n"),
         unpacked.log_ids,
     )
+
+
+def steps_to_bytes(numbers: Sequence[int]) -> bytes:
+    """Whole numbers, at least one, as 64-bit differences: of times and arrival numbers these compress to little."""
+    return to_bytes("q", [numbers[0], *map(sub, numbers[1:], numbers)])
+
+
+def steps_from_bytes(data: bytes) -> list[int]:
+    """The numbers again."""
+    return list(accumulate(from_bytes("q", data)))
 
 
 def to_bytes(typecode: str, numbers: Sequence[int]) -> bytes:

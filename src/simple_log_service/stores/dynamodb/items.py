@@ -164,7 +164,7 @@ def records_in(item: Item) -> list[Record]:
     None for an entry whose body is an item of its own (the body comes by itself), and for reserved items.
     """
     if "frame" in item:
-        return list(open_frame(item["frame"]["B"]).run().newest(_ALL))
+        return list(open_frame(item["frame"]["B"]).run().records(_ALL))
     if item[PARTITION_KEY]["S"].startswith(RESERVED) or "message" not in item:
         return []
     record = read_entry(item).record
@@ -205,7 +205,7 @@ def key_of(item: Item) -> Key:
 
 
 def _plain(chunk: Chunk) -> Item:
-    (record,) = chunk.run().newest(_ALL)
+    (record,) = chunk.run().records(_ALL)
     attributes: Item = {
         "level": {"S": record.kind.level},
         "message": {"S": record.message},

@@ -10,7 +10,6 @@ import heapq
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 from itertools import chain, count, repeat
-from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -18,7 +17,7 @@ from simple_log_service.core.limits import DYNAMODB_SPAN_NS_MAX
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.record import Kind, Position, Record
 from simple_log_service.core.retention import Kept
-from simple_log_service.core.runs import ColumnRun, collect, newest
+from simple_log_service.core.runs import ColumnRun, LookedUpTo, collect, newest
 from simple_log_service.core.stats import By, sums
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.stores.dynamodb.items import Entry, open_frame, read_entry
@@ -100,6 +99,10 @@ class EntryRun:
         entry = self._entry
         return entry if entry.record is None and entry.frame is None else None
 
+    def holds(self, query: Query) -> bool:
+        """Whether it holds records of the kinds asked for."""
+        return any(map(query.matches, self._entry.counts))
+
     def newest(self, query: Query) -> Iterator[Record | Position]:
         """Its matching records below the query's ceiling and not before its range, newest first."""
         entry = self._entry
@@ -109,7 +112,7 @@ class EntryRun:
             if is_in_range and (ceiling is None or position < ceiling) and query.finds(entry.record):
                 yield entry.record
             return
-        yield from self._open().steps(query)
+        yield from self._open().newest(query)
 
     def counted(self, query: Query, by: By | None) -> Mapping[str, int]:
         """How many of its records are of the kinds asked for, by group."""
@@ -125,27 +128,6 @@ class EntryRun:
     def _open(self) -> ColumnRun:
         entry = self._entry
         return open_frame(entry.frame if entry.frame is not None else self._bodies.frame(entry)).run()
-
-
-class _PageEnd:
-    """A run of nothing where another page of a Query would have to be read: whoever merges looks at the time there."""
-
-    kinds: Mapping[Kind, int] = MappingProxyType({})
-
-    def __init__(self, time_max: int) -> None:
-        self.time_min = self.time_max = time_max
-
-    def newest(self, query: Query) -> Iterator[Record]:  # noqa: ARG002 - a run's method
-        """Nothing."""
-        return iter(())
-
-    def counted(self, query: Query, by: By | None) -> Mapping[str, int]:  # noqa: ARG002 - the same
-        """Nothing."""
-        return {}
-
-    def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:  # noqa: ARG002 - the same
-        """Nothing."""
-        return {}
 
 
 class Reader:
@@ -167,7 +149,7 @@ class Reader:
 
     def runs(
         self, query: Query, patience: Patience, bodies: Bodies, seen: MutableSequence[EntryRun]
-    ) -> Iterator[EntryRun | _PageEnd]:
+    ) -> Iterator[EntryRun | LookedUpTo]:
         """The entries that reach into the query's range, in falling ``time_max``; each that comes is ``seen``."""
         places = self._places(query, patience)
         streams = [self._runs(partition, query, patience, bodies, seen, index) for partition, index in places]
@@ -215,7 +197,7 @@ class Reader:
         bodies: Bodies,
         seen: MutableSequence[EntryRun],
         index: bool,
-    ) -> Iterator[EntryRun | _PageEnd]:
+    ) -> Iterator[EntryRun | LookedUpTo]:
         """A partition's entries that reach into the query's range, in falling order; each that comes is ``seen``."""
         low, high = _range(query)
         sizes = chain(_PAGE_SIZES, repeat(_PAGE_SIZES[-1]))
@@ -234,7 +216,7 @@ class Reader:
                 run = EntryRun(entry, bodies)
                 seen.append(run)
                 yield run
-            yield _PageEnd(last_ns)
+            yield LookedUpTo(last_ns)
 
 
 def once(records: Iterator[Record]) -> Iterator[Record]:

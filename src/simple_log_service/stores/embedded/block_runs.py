@@ -6,23 +6,20 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from math import inf
-from types import MappingProxyType
 
 from simple_log_service.core.limits import BLOCK_CACHE_BYTES_MAX, FILTER_CACHE_BYTES_MAX, LEAF_CACHE_BYTES_MAX
 from simple_log_service.core.query import Query
 from simple_log_service.core.record import Kind, Position, Record
-from simple_log_service.core.runs import ColumnRun, newest
+from simple_log_service.core.runs import ColumnRun, LookedUpTo, newest
 from simple_log_service.core.stats import By, sums
 from simple_log_service.stores.embedded.blocks import BlockFile, BlockRow, Index, LeafEntry
 from simple_log_service.stores.embedded.cache import Cache
 from simple_log_service.stores.embedded.day_file import DayFile
 from simple_log_service.stores.embedded.leaves import Leaf
-from simple_log_service.stores.embedded.token_filter import Probe, may_hold
+from simple_log_service.stores.embedded.token_filter import may_hold, probes
 
 Place = tuple[DayFile, int]
 """A file and the number of a block in it."""
-
-_NO_KINDS: Mapping[Kind, int] = MappingProxyType({})
 
 
 class Opened:
@@ -31,7 +28,7 @@ class Opened:
     def __init__(self) -> None:
         self.indexes: Cache[Place, Index] = Cache(BLOCK_CACHE_BYTES_MAX)
         self.filters: Cache[Place, list[bytes]] = Cache(FILTER_CACHE_BYTES_MAX)
-        self.leaves: Cache[tuple[Place, int], ColumnRun] = Cache(LEAF_CACHE_BYTES_MAX)
+        self.leaves: Cache[tuple[Place, int], tuple[Leaf, ColumnRun]] = Cache(LEAF_CACHE_BYTES_MAX)
 
 
 class BlockRun:
@@ -59,31 +56,36 @@ class BlockRun:
         """How many records of each kind it holds."""
         return self.index.all_kinds()
 
+    def holds(self, query: Query) -> bool:
+        """Whether it holds records of the kinds asked for."""
+        return bool(self.index.leaves_of(query))
+
     def newest(self, query: Query) -> Iterator[Record]:
         """Its matching records, newest first."""
-        return newest(self.leaves(query, []), query, inf)
+        return newest(self.leaves(query), query, inf)
 
     def counted(self, query: Query, by: By | None) -> Mapping[str, int]:
         """How many of its records are of the kinds asked for, by group."""
-        if (query.service_name, query.log_type, query.level, query.kept) == (None, None, None, None):
+        if query.takes_all_kinds:
             return self.index.counts(by)
         return sums(self.kinds, query, by, self.time_max)
 
     def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:
         """How many of its records match, by bucket number and kind."""
         found: dict[tuple[int, Kind], int] = {}
-        for leaf in self.leaves(query, []):
+        for leaf in self.leaves(query):
             for key, amount in leaf.tallied(query, bucket_ns).items():
                 found[key] = found.get(key, 0) + amount
         return found
 
-    def leaves(self, query: Query, probes: list[Probe]) -> list[LeafRun]:
+    def leaves(self, query: Query) -> list[LeafRun]:
         """The leaves that may hold something of what is asked for, those with the newest records first."""
         index, ceiling = self.index, query.ceiling
         last = self.time_max if ceiling is None else ceiling.timestamp
         numbers: Iterable[int] = index.leaves_of(query)
-        if probes and numbers:
-            saying_yes = {place for place, each in enumerate(self._filters(index)) if may_hold(each, probes)}
+        wanted = probes(query.search.required_words) if query.search is not None and numbers else []
+        if wanted:
+            saying_yes = {place for place, each in enumerate(self._filters(index)) if may_hold(each, wanted)}
             numbers = (number for number in numbers if index.leaves[number].filter_place in saying_yes)
         leaves = [
             LeafRun(self._opened, self._file, self._place, self._block, index, number)
@@ -121,18 +123,23 @@ class LeafRun:
         """How many records of each kind it holds."""
         return self._index.leaf_kinds(self._number)
 
+    def holds(self, query: Query) -> bool:  # noqa: ARG002 - a run's method
+        """Whether it holds records of the kinds asked for: it was chosen because it does."""
+        return True
+
     def newest(self, query: Query) -> Iterator[Record | Position]:
         """Its matching records, newest first."""
-        run = self._opened.leaves.get(self._key)
-        if run is None:
-            leaf = self._block.leaf(self._index, self._number)
-            if query.search is not None and not leaf.may_hold(
-                [word.encode() for word in query.search.required_words()]
-            ):
+        opened = self._opened.leaves.get(self._key)
+        leaf, run = opened or (self._block.leaf(self._index, self._number), None)
+        among = None
+        if query.search is not None:
+            among = leaf.places_with(query.search.required_words)
+            if among is not None and not among:
                 return iter(())
+        if run is None:
             run = self._run(leaf)
-            self._opened.leaves.put(self._key, run, leaf.memory_bytes)
-        return run.steps(query)
+            self._opened.leaves.put(self._key, (leaf, run), leaf.memory_bytes)
+        return run.newest(query, among)
 
     def open(self) -> ColumnRun:
         """The leaf's records; not kept for the next reader."""
@@ -148,45 +155,22 @@ class LeafRun:
             bucket = self.time_max // bucket_ns
             return {(bucket, kind): count for kind, count in self.kinds.items() if query.matches(kind)}
         leaf = self._block.leaf(self._index, self._number)
-        return ColumnRun.of_numbers(leaf.kinds, leaf.kind_places(), leaf.timestamps(), leaf.arrivals()).tallied(
+        return ColumnRun.of_numbers(self._kinds(), leaf.kind_places(), leaf.timestamps(), leaf.arrivals()).tallied(
             query, bucket_ns
         )
 
     def _is_within(self, query: Query, bucket_ns: int) -> bool:
-        ceiling = query.ceiling
-        return (
-            query.kept is None
-            and self.time_min // bucket_ns == self.time_max // bucket_ns
-            and self.time_min >= query.since_ns
-            and (ceiling is None or self.time_max < ceiling.timestamp)
-        )
+        is_in_bucket = self.time_min // bucket_ns == self.time_max // bucket_ns
+        return is_in_bucket and query.spans(self.time_min, self.time_max)
+
+    def _kinds(self) -> list[Kind]:
+        return list(self._index.leaf_kinds(self._number))
 
     def _run(self, leaf: Leaf) -> ColumnRun:
-        return ColumnRun(leaf.columns(), leaf.arrivals(), self._file.generated_id)
+        return ColumnRun.in_reading_order(leaf.columns(self._kinds()), leaf.arrivals(), self._file.generated_id)
 
 
-class LookedUpTo:
-    """A run of nothing: whoever merges looks at the time there, however long nothing matched."""
-
-    kinds = _NO_KINDS
-
-    def __init__(self, time_max: int) -> None:
-        self.time_min = self.time_max = time_max
-
-    def newest(self, query: Query) -> Iterator[Record]:  # noqa: ARG002 - a run's method
-        """Nothing."""
-        return iter(())
-
-    def counted(self, query: Query, by: By | None) -> Mapping[str, int]:  # noqa: ARG002 - the same
-        """Nothing."""
-        return {}
-
-    def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:  # noqa: ARG002 - the same
-        """Nothing."""
-        return {}
-
-
-def leaf_runs(blocks: Iterable[BlockRun], query: Query, probes: list[Probe]) -> Iterator[LeafRun | LookedUpTo]:
+def leaf_runs(blocks: Iterable[BlockRun], query: Query) -> Iterator[LeafRun | LookedUpTo]:
     """The leaves of blocks, in falling ``time_max``, as the blocks come: one is opened only in its turn."""
     heap: list[tuple[int, int, LeafRun]] = []
     tiebreak = count()
@@ -194,7 +178,7 @@ def leaf_runs(blocks: Iterable[BlockRun], query: Query, probes: list[Probe]) -> 
         while heap and -heap[0][0] >= block.time_max:
             yield heapq.heappop(heap)[2]
         yield LookedUpTo(block.time_max)
-        for leaf in block.leaves(query, probes):
+        for leaf in block.leaves(query):
             heapq.heappush(heap, (-leaf.time_max, next(tiebreak), leaf))
     while heap:
         yield heapq.heappop(heap)[2]

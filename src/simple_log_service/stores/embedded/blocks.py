@@ -12,17 +12,17 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from simple_log_service.core.columns import Columns
-from simple_log_service.core.limits import BLOCK_RECORDS_MAX
+from simple_log_service.core.limits import BLOCK_RECORDS_MAX, LEAF_TEXT_BYTES_MAX
 from simple_log_service.core.query import Query
 from simple_log_service.core.record import Kind
-from simple_log_service.core.stats import By
+from simple_log_service.core.stats import By, by_group
 from simple_log_service.stores.embedded.leaves import LEAF_RECORDS_MAX, Leaf, pack_leaf
 from simple_log_service.stores.embedded.sealing import SEALING_BYTES, Part, Sealer
 from simple_log_service.stores.embedded.token_filter import FILTER_WORDS, build_filter
@@ -71,10 +71,14 @@ class LeafEntry(msgspec.Struct, array_like=True):
 
 
 class _Index(msgspec.Struct, array_like=True):
-    """``names`` are those of services, types and levels, each list rising; ``kinds`` are places among the three."""
+    """``names`` are those of services, types and levels, each list rising; ``kinds`` are places among the three.
+
+    ``counts`` says how many records there are of each kind.
+    """
 
     names: list[list[str]]
     kinds: bytes
+    counts: bytes
     leaves: list[LeafEntry]
     filters_at: int
 
@@ -93,10 +97,12 @@ class Index:
             raise FrameDamaged(f"A stored block is damaged: {error}") from None
         self._names = index.names
         self._kinds = from_bytes("H", index.kinds)
+        self._totals = from_bytes("I", index.counts)
         self.leaves = index.leaves
         self.filters_at = index.filters_at
         self._first_services = [self.kind(from_bytes("H", leaf.kind_places)[0]).service_name for leaf in self.leaves]
-        self._counts: dict[str | None, Mapping[str, int]] = {}
+        self._counts: dict[By | None, Mapping[str, int]] = {}
+        self._leaf_kinds: dict[int, dict[Kind, int]] = {}
         self._with: dict[tuple[str | None, str | None], list[int]] = {}
 
     @property
@@ -128,27 +134,20 @@ class Index:
 
     def leaf_kinds(self, leaf: int) -> dict[Kind, int]:
         """How many records of each kind a leaf holds, in the order of the leaf's kind places."""
-        return {self.kind(place): count for place, count in self.leaves[leaf].counted()}
+        kinds = self._leaf_kinds.get(leaf)
+        if kinds is None:
+            kinds = self._leaf_kinds[leaf] = {self.kind(place): count for place, count in self.leaves[leaf].counted()}
+        return kinds
 
     def all_kinds(self) -> dict[Kind, int]:
         """How many records of each kind the block holds."""
-        return {self.kind(place): count for place, count in self._totals().items()}
+        return {self.kind(place): count for place, count in enumerate(self._totals)}
 
     def counts(self, by: By | None) -> Mapping[str, int]:
-        """How many records the block holds, by a field of their kinds; all under the empty name without one."""
+        """How many records of each group the block holds."""
         if by not in self._counts:
-            named: Counter[str] = Counter()
-            for place, count in self._totals().items():
-                named["" if by is None else getattr(self.kind(place), by)] += count
-            self._counts[by] = named
+            self._counts[by] = by_group(self.all_kinds(), by)
         return self._counts[by]
-
-    def _totals(self) -> Counter[int]:
-        totals: Counter[int] = Counter()
-        for leaf in self.leaves:
-            for place, count in leaf.counted():
-                totals[place] += count
-        return totals
 
     def _leaves_with(self, log_type: str | None, level: str | None) -> Sequence[int]:
         """The leaves that hold records of a type and a level; found once, since every page asks again."""
@@ -190,7 +189,7 @@ class BlockFile:
         entry = index.leaves[number]
         sealed = self._read(entry.at, entry.size)
         packed = self._sealer.open(Part.BLOCK_LEAF, self._row.id, sealed, number)
-        return Leaf(packed, [index.kind(place) for place, _ in entry.counted()])
+        return Leaf(packed)
 
     def _read(self, at: int, size: int) -> bytes:
         descriptor = os.open(self._path, os.O_RDONLY)
@@ -224,11 +223,11 @@ class BlockWriter:
         entries: list[LeafEntry] = []
         filters: list[bytes] = []
         words: set[bytes] = set()
-        leaves = list(_leaves(columns, arrivals))
+        leaves = list(_within_bound(columns, _leaves(columns, arrivals)))
         for places in leaves:
-            entry, of_leaf = self._add_leaf(columns, arrivals, places, len(entries), len(filters))
-            entries.append(entry)
-            words |= of_leaf
+            leaf, kind_places = columns.selected(places).with_own_kinds()
+            packed = pack_leaf(leaf, list(map(arrivals.__getitem__, places)), words)
+            entries.append(self._add_leaf(packed, leaf, kind_places, len(entries), len(filters)))
             if len(words) >= FILTER_WORDS or len(entries) == len(leaves):
                 filters.append(build_filter(words))
                 words.clear()
@@ -239,14 +238,12 @@ class BlockWriter:
         return row
 
     def _add_leaf(
-        self, columns: Columns, arrivals: Sequence[int], places: list[int], number: int, filter_place: int
-    ) -> tuple[LeafEntry, set[bytes]]:
+        self, packed: bytes, leaf: Columns, kind_places: list[int], number: int, filter_place: int
+    ) -> LeafEntry:
         at = self._at
-        leaf, kind_places = _leaf_columns(columns, places)
-        packed = pack_leaf(leaf, [arrivals[place] for place in places])
-        self._add(Part.BLOCK_LEAF, packed.data, number)
+        self._add(Part.BLOCK_LEAF, packed, number)
         counts = Counter(leaf.kind_places)
-        entry = LeafEntry(
+        return LeafEntry(
             at,
             self._at - at,
             filter_place,
@@ -255,7 +252,6 @@ class BlockWriter:
             to_bytes("H", kind_places),
             to_bytes("H", [counts[place] for place in range(len(kind_places))]),
         )
-        return entry, packed.words
 
     def _add_index(
         self, columns: Columns, arrivals: Sequence[int], entries: list[LeafEntry], filters_at: int
@@ -263,7 +259,9 @@ class BlockWriter:
         names = [sorted({str(kind[field]) for kind in columns.kinds}) for field in range(3)]
         numbers = [{name: number for number, name in enumerate(each)} for each in names]
         kinds = [number[name] for kind in columns.kinds for number, name in zip(numbers, kind, strict=True)]
-        index = _Index(names, to_bytes("H", kinds), entries, filters_at)
+        totals = Counter(columns.kind_places)
+        counts = [totals[place] for place in range(len(columns.kinds))]
+        index = _Index(names, to_bytes("H", kinds), to_bytes("I", counts), entries, filters_at)
         packed = compress(_PACKER.encode(index))
         span = min(columns.timestamps), max(columns.timestamps), min(arrivals), max(arrivals)
         size = self._at + len(packed) + SEALING_BYTES
@@ -281,15 +279,21 @@ def _leaves(columns: Columns, arrivals: Sequence[int]) -> Iterator[list[int]]:
     """The places of each leaf's records, in reading order; leaves in the order of services."""
     services = [kind.service_name for kind in columns.kinds]
     timestamps, kind_places = columns.timestamps, columns.kind_places
+    # Stable sorts, of what mostly is in order already.
+    in_order = sorted(range(len(columns)), key=arrivals.__getitem__)
+    in_order.sort(key=timestamps.__getitem__)
 
     def reading_order(place: int) -> tuple[int, int]:
         return timestamps[place], arrivals[place]
 
-    by_service: dict[str, list[int]] = {}
-    for place in sorted(range(len(columns)), key=reading_order):
-        by_service.setdefault(services[kind_places[place]], []).append(place)
+    by_service: dict[str, list[int]] = {service: [] for service in services}
+    of_kind = [by_service[service] for service in services]
+    for place in in_order:
+        of_kind[kind_places[place]].append(place)
     shared: list[int] = []
     for _, places in sorted(by_service.items()):
+        if not places:
+            continue
         has_own = len(places) >= _OWN_LEAVES_RECORDS_MIN
         if shared and (has_own or len(shared) + len(places) > LEAF_RECORDS_MAX):
             yield sorted(shared, key=reading_order)
@@ -302,22 +306,29 @@ def _leaves(columns: Columns, arrivals: Sequence[int]) -> Iterator[list[int]]:
         yield sorted(shared, key=reading_order)
 
 
-def _leaf_columns(columns: Columns, places: list[int]) -> tuple[Columns, list[int]]:
-    """A leaf's records with kinds of its own, and the places of these among the block's."""
-    block_places = [columns.kind_places[place] for place in places]
-    kind_places = sorted(set(block_places), key=columns.kinds.__getitem__)
-    numbers = {place: number for number, place in enumerate(kind_places)}
-    leaf = columns.selected(places)
-    leaf.kinds = [columns.kinds[place] for place in kind_places]
-    leaf.kind_places = [numbers[place] for place in block_places]
-    return leaf, kind_places
-
-
 def _evenly(places: list[int]) -> Iterator[list[int]]:
     """The places in as few leaves as can hold them, of about equal length."""
     leaves = -(-len(places) // LEAF_RECORDS_MAX)
     for number in range(leaves):
         yield places[len(places) * number // leaves : len(places) * (number + 1) // leaves]
+
+
+def _within_bound(columns: Columns, leaves: Iterable[list[int]]) -> Iterator[list[int]]:
+    """The same leaves, those in pieces that hold too much text to be opened for one record."""
+    for places in leaves:
+        sizes = [len(columns.messages[place]) + len(columns.metadata[place]) for place in places]
+        if sum(sizes) <= LEAF_TEXT_BYTES_MAX:
+            yield places
+            continue
+        piece: list[int] = []
+        size = 0
+        for place, more in zip(places, sizes, strict=True):
+            if piece and size + more > LEAF_TEXT_BYTES_MAX:
+                yield piece
+                piece, size = [], 0
+            piece.append(place)
+            size += more
+        yield piece
 
 
 def _write_synced(path: Path, frames: list[bytes]) -> None:

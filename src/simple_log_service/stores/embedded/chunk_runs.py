@@ -53,12 +53,16 @@ class ChunkRun:
         cached = self._cache.get((self._file, self._chunk))
         return unpack_head(self._open(Part.CHUNK_HEAD)) if cached is None else cached.kinds
 
+    def holds(self, query: Query) -> bool:
+        """Whether it holds records of the kinds asked for."""
+        return any(map(query.matches, self.kinds))
+
     def newest(self, query: Query) -> Iterator[Record | Position]:
         """Its matching records, newest first; no more of a large chunk than a page can hold, to let go of the rest."""
         run = self.open()
         if query.search is not None or run.columns.memory_bytes <= PAGE_BYTES_MAX:
-            return run.steps(query)
-        return iter(_page_of(run.newest(query), query.limit))
+            return run.newest(query)
+        return iter(_page_of(run.records(query), query.limit))
 
     def counted(self, query: Query, by: By | None) -> Mapping[str, int]:
         """How many of its records are of the kinds asked for, by group."""

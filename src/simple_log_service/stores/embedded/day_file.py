@@ -22,7 +22,7 @@ from simple_log_service.core.errors import StoreUnavailable
 from simple_log_service.core.ids import NONCE_BITS, log_id_of
 from simple_log_service.core.limits import DAY_NS, SECOND_NS, WAL_BYTES_MAX
 from simple_log_service.core.ports import KeyProvider
-from simple_log_service.stores.embedded.blocks import block_path
+from simple_log_service.stores.embedded.blocks import BlockFile, BlockRow, block_path
 from simple_log_service.stores.embedded.sealing import DATA_KEY_BYTES, Sealer
 from simple_log_service.stores.embedded.sql import one_row
 
@@ -41,7 +41,7 @@ PAGE_BYTES = 4096
 _APPLICATION_ID = 0x534C4F47
 """``SLOG``: what ``file`` and other tools see in the SQLite header."""
 
-_LOCK_MILLISECONDS_MAX = 5000
+LOCK_MILLISECONDS_MAX = 5000
 """How long a lock of another process, a backup for instance, is waited for."""
 _LAYOUT = f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL"
 _BLOCKS = """
@@ -161,15 +161,21 @@ class DayFile:
         """Where a block of it stands."""
         return block_path(self.blocks, block_id)
 
+    def block(self, connection: apsw.Connection, row: BlockRow) -> BlockFile:
+        """A block of it, to be read."""
+        return BlockFile(self.block_path(row.id), row, self.sealer(connection, row.key_id))
+
     def connect(self, *, writable: bool = False) -> apsw.Connection:
         """A connection of one's own: a writer's syncs at each commit, a reader's cannot write."""
         flags = apsw.SQLITE_OPEN_READWRITE if writable else apsw.SQLITE_OPEN_READONLY
         connection = apsw.Connection(os.fspath(self.path), flags=flags, vfs=self._vfs)
-        connection.set_busy_timeout(_LOCK_MILLISECONDS_MAX)
+        connection.set_busy_timeout(LOCK_MILLISECONDS_MAX)
         if writable:
             # The writer decides when to fold the log in: closing after a failed fsync must not sync again.
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0")
+            # What is deleted is overwritten where that costs no write; whole pages go when they are given back.
+            connection.execute("PRAGMA secure_delete = FAST")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         return connection
 
@@ -191,10 +197,11 @@ class DayFile:
 
     def _read_header(self, connection: apsw.Connection) -> Header:
         version = connection.pragma("user_version")
-        if version == 1:
+        is_ours = connection.pragma("application_id") == _APPLICATION_ID
+        if is_ours and version == 1:
             self._upgrade()
             version = FORMAT_VERSION
-        if connection.pragma("application_id") != _APPLICATION_ID or version != FORMAT_VERSION:
+        if not is_ours or version != FORMAT_VERSION:
             raise StoreUnavailable(
                 f"{self.path.name} has format version {version}; this program reads {FORMAT_VERSION}."
             )

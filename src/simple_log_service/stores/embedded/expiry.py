@@ -16,10 +16,10 @@ from shutil import rmtree
 import structlog
 
 from simple_log_service.core import signals
-from simple_log_service.core.limits import IDEMPOTENCY_NS_MIN
+from simple_log_service.core.limits import EXPIRED_SHARE_MIN, IDEMPOTENCY_NS_MIN
 from simple_log_service.core.ports import Metrics
 from simple_log_service.core.retention import Kept, Retention
-from simple_log_service.stores.embedded.blocks import BlockFile, BlockRow, Index
+from simple_log_service.stores.embedded.blocks import BlockRow, Index
 from simple_log_service.stores.embedded.catalog import Catalog
 from simple_log_service.stores.embedded.committer import Committer
 from simple_log_service.stores.embedded.day_file import DayFile
@@ -31,9 +31,6 @@ from simple_log_service.stores.embedded.merger import Merger
 from simple_log_service.stores.embedded.reader import Reader
 from simple_log_service.stores.embedded.sql import translated_errors
 from simple_log_service.stores.embedded.trusted_clock import TrustedClock
-
-_REWRITE_SHARE = 0.25
-"""Of a block's records, so many have to have expired before it is written anew."""
 
 
 class Removal:
@@ -68,17 +65,17 @@ class Removal:
         """Remove a file whose day is over, with all that is in it."""
         self._catalog.forget(file)
         await self._committer.run(lambda writer: writer.leave(file))
-        self._helper.tell(Forget(str(file.path)))
         self._leases.when_unused(partial(self._unlink, file))
         self._say(reason, records, file=file.path.name)
 
     def _unlink(self, file: DayFile) -> None:
         self._reader.forget(file)
-        # The file itself first: what it names is nothing without it, and is cleared away at a start.
+        self._helper.tell(Forget(str(file.path)))
+        # The blocks first: a file whose blocks are gone is removed as expired again, blocks without a file never are.
+        rmtree(file.blocks, ignore_errors=True)
         file.path.unlink()
         for beside in file.path.parent.glob(f"{file.path.name}-*"):
             beside.unlink()
-        rmtree(file.blocks, ignore_errors=True)
 
     def _say(self, reason: str, records: int, **where: str) -> None:
         self._metrics.count(signals.RECORDS_REMOVED, records, reason)
@@ -135,7 +132,7 @@ class Expiry:
                 await self._merger.rewrite(file, Sources([], [block.id]), kept)
 
     async def _shrink(self, bytes_max: int) -> None:
-        """Remove the oldest blocks, whatever file they are in, and files that hold nothing then."""
+        """Remove the oldest blocks, whatever file they are in."""
         too_many = self._catalog.size_bytes - bytes_max
         if too_many <= 0:
             return
@@ -159,9 +156,7 @@ def _blocks(file: DayFile) -> list[BlockRow]:
 def _mostly_expired(file: DayFile, blocks: list[BlockRow], kept: Kept) -> Iterator[BlockRow]:
     with translated_errors(), closing(file.connect()) as connection:
         for block in blocks:
-            sealer = file.sealer(connection, block.key_id)
-            index = BlockFile(file.block_path(block.id), block, sealer).index()
-            if _expired(index, kept) >= block.records * _REWRITE_SHARE:
+            if _expired(file.block(connection, block).index(), kept) >= block.records * EXPIRED_SHARE_MIN:
                 yield block
 
 

@@ -7,6 +7,7 @@ until the server names them, and shares no interpreter lock with the server.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -97,6 +98,9 @@ def main() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         # Ctrl-C and a stop of the whole unit are the server's to hear: its end is this process's.
         signal.signal(stop, signal.SIG_IGN)
+    # As in the server: a merge makes many objects and no cycles.
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
     sys.setswitchinterval(_SWITCH_SECONDS)
     work, answers = Work(), _Answers(sys.stdout.buffer)
     reading, merging = ThreadPoolExecutor(_READ_THREADS), ThreadPoolExecutor(1, initializer=_be_nice)

@@ -96,7 +96,7 @@ class HelperProcess:
         self._process = self._listening = None
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(HelperEnded("The search was interrupted; try again."))
+                future.set_exception(HelperEnded("The helper process ended before it answered; try again."))
 
     def _resolve(self, number: int, data: bytes) -> None:
         future = self._waiting.get(number)

@@ -8,7 +8,9 @@ again later; meanwhile the store does without.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -16,6 +18,7 @@ import structlog
 from simple_log_service.core.errors import LogServiceError
 from simple_log_service.core.limits import (
     BLOCK_RECORDS_MAX,
+    EXPIRY_SECONDS,
     MERGE_CHUNKS_MAX,
     MERGE_PAUSE_SECONDS,
     MERGE_QUIET_RECORDS_MIN,
@@ -26,9 +29,9 @@ from simple_log_service.stores.embedded.committer import Committer
 from simple_log_service.stores.embedded.day_file import DayFile
 from simple_log_service.stores.embedded.expiry import Expiry
 from simple_log_service.stores.embedded.merger import Merger
+from simple_log_service.stores.embedded.writer import Writer
 
 _TICK_SECONDS = 1.0
-_EXPIRY_SECONDS = 60.0
 _PAGES_AT_ONCE = 256
 
 
@@ -44,6 +47,7 @@ class Keeper:
         self._committed = monotonic()
         self._wake = asyncio.Event()
         self._seen: dict[DayFile, tuple[Contents, bool]] = {}
+        self._roomy: set[DayFile] = set()
         self._expired = monotonic()
         self._working = asyncio.Lock()
         self._task = asyncio.create_task(self._run())
@@ -59,7 +63,13 @@ class Keeper:
         async with self._working:
             for file in self._catalog.newest_first():
                 while await self._merger.merge_next(file, is_due=True, kept=self._expiry.kept()):
-                    pass
+                    self._roomy.add(file)
+
+    @asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """Nothing is merged or removed by the keeper meanwhile."""
+        async with self._working:
+            yield
 
     async def close(self) -> None:
         """Leave everything as it is; what was under way is done again after the next start."""
@@ -78,29 +88,39 @@ class Keeper:
             except LogServiceError as error:
                 self._log.warning("store upkeep put off", reason=str(error))
                 await asyncio.sleep(MERGE_PAUSE_SECONDS)
+            except Exception:  # noqa: BLE001 - whatever it is, the store goes on, and is to have its upkeep again
+                self._log.exception("store upkeep failed")
+                await asyncio.sleep(MERGE_PAUSE_SECONDS)
 
     async def _look_after(self) -> None:
         if self._committer.failure is not None:
             return
-        if monotonic() - self._expired > _EXPIRY_SECONDS:
+        if monotonic() - self._expired > EXPIRY_SECONDS:
             self._expired = monotonic()
             await self._expiry.remove()
         for file in self._catalog.newest_first():
             await self._merge(file)
+        await self._give_back()
 
     async def _merge(self, file: DayFile) -> None:
-        """Merge until nothing is left to do, then give back what that freed. A file at rest is not looked at again."""
+        """Merge until nothing is left to do. A file at rest is not looked at again."""
         contents, is_due = self._catalog.contents(file), self._is_due(file)
         if self._seen.get(file) == (contents, is_due) or not (is_due or self._may_be_merged(contents, file)):
             return
-        merged = False
         while await self._merger.merge_next(file, is_due=is_due, kept=self._expiry.kept()):
-            merged = True
+            self._roomy.add(file)
             contents, is_due = self._catalog.contents(file), self._is_due(file)
         self._seen[file] = contents, is_due
-        if merged:
-            while self._is_quiet and await self._committer.run(lambda writer: writer.give_back(file, _PAGES_AT_ONCE)):
-                pass
+
+    async def _give_back(self) -> None:
+        """Give back what merging freed, a little at a time, where nothing comes that could use it."""
+        files = self._catalog.newest_first()
+        self._roomy.intersection_update(files)
+        for file in sorted(self._roomy, key=files.index, reverse=True):
+            while file is not files[0] or self._is_quiet:
+                if not await self._committer.run(partial(Writer.give_back, file=file, pages_max=_PAGES_AT_ONCE)):
+                    self._roomy.remove(file)
+                    break
 
     @property
     def _is_quiet(self) -> bool:

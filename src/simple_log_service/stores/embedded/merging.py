@@ -16,13 +16,14 @@ import apsw
 import msgspec
 
 from simple_log_service.core.columns import Columns
-from simple_log_service.core.limits import BLOCK_RECORDS_MAX, DAY_NS, MERGE_CACHE_BYTES_MAX
+from simple_log_service.core.erasure import Erasure
+from simple_log_service.core.limits import BLOCK_RECORDS_MAX, DAY_NS, MERGE_CACHE_BYTES_MAX, MERGE_TEXT_BYTES_MAX
 from simple_log_service.core.query import Query
 from simple_log_service.core.record import Kind
 from simple_log_service.core.retention import Kept
 from simple_log_service.core.runs import ColumnRun
 from simple_log_service.stores.embedded.block_runs import BlockRun, Opened
-from simple_log_service.stores.embedded.blocks import BlockFile, BlockRow, BlockWriter
+from simple_log_service.stores.embedded.blocks import BlockRow, BlockWriter
 from simple_log_service.stores.embedded.cache import Cache
 from simple_log_service.stores.embedded.chunk_runs import ChunkRun
 from simple_log_service.stores.embedded.day_file import DayFile, sync
@@ -40,7 +41,7 @@ class MergeJob(msgspec.Struct, frozen=True):
     """What to merge: chunks and blocks of one file, by number, as many as one merge takes.
 
     New blocks are numbered from ``first_block_id`` on and sealed under the data key ``key_id``. Records that are
-    ``kept`` no longer are left out.
+    ``kept`` no longer are left out, and so are those that are erased.
     """
 
     chunks: list[int]
@@ -48,6 +49,7 @@ class MergeJob(msgspec.Struct, frozen=True):
     first_block_id: int
     key_id: int
     kept: Kept | None = None
+    leaves_out: Erasure | None = None
 
 
 class _Openable(Protocol):
@@ -83,9 +85,9 @@ def _written(file: DayFile, sources: Sequence[_Source], job: MergeJob, sealer: S
     numbers = count(job.first_block_id)
     for low, high in pairwise(_slices(sources)):
         within = Query(since_ns=low, until_ns=high, kept=None if job.kept is None or job.kept.keeps(low) else job.kept)
-        gathered = _gathered((source.run for source in sources), within)
-        for columns, arrivals in gathered.pieces():
-            yield BlockWriter(file.blocks, next(numbers), sealer).write(columns, arrivals)
+        for gathered in _gathered((source.run for source in sources), within, job.leaves_out):
+            for columns, arrivals in gathered.pieces():
+                yield BlockWriter(file.blocks, next(numbers), sealer).write(columns, arrivals)
 
 
 def _chunks(file: DayFile, connection: apsw.Connection, chunks: Iterable[int]) -> Iterator[_Source]:
@@ -99,8 +101,7 @@ def _blocks(file: DayFile, connection: apsw.Connection, blocks: Iterable[int]) -
     opened, everything = Opened(), Query(since_ns=0)
     for block_id in blocks:
         row = BlockRow(*one_row(connection, _BLOCK, (block_id,)))
-        block = BlockFile(file.block_path(row.id), row, file.sealer(connection, row.key_id))
-        for leaf in BlockRun(opened, file, row, block).leaves(everything, []):
+        for leaf in BlockRun(opened, file, row, file.block(connection, row)).leaves(everything):
             yield _Source(leaf, sum(leaf.kinds.values()))
 
 
@@ -130,22 +131,31 @@ class _Gathered:
         self._metadata: list[bytes] = []
         self._log_ids: dict[int, str] = {}
         self._arrivals: list[int] = []
+        self.text_bytes = 0
 
-    def add(self, run: ColumnRun, within: Query) -> None:
-        """Those of its records that are in a range."""
+    def add(self, run: ColumnRun, within: Query, leaves_out: Erasure | None) -> None:
+        """Those of its records that are in a range and not left out."""
         columns = run.columns
-        places = sorted(run.places(within))
-        moved = [self._kinds.setdefault(kind, len(self._kinds)) for kind in columns.kinds]
+        places: Sequence[int] = (
+            range(len(run)) if within.spans(run.time_min, run.time_max) else sorted(run.places(within))
+        )
+        if leaves_out is not None:
+            places = _left(run, places, leaves_out)
+        # Of its kinds only those that have records there: a block has places for no more kinds than records.
+        used = {columns.kind_places[place] for place in places}
+        moved = {place: self._kinds.setdefault(columns.kinds[place], len(self._kinds)) for place in sorted(used)}
         given = columns.log_ids
         if given:
             self._log_ids |= {
                 at: given[place] for at, place in enumerate(places, len(self._arrivals)) if place in given
             }
-        self._kind_places += [moved[columns.kind_places[place]] for place in places]
-        self._timestamps += [columns.timestamps[place] for place in places]
-        self._messages += [columns.messages[place] for place in places]
-        self._metadata += [columns.metadata[place] for place in places]
-        self._arrivals += [run.arrivals[place] for place in places]
+        chosen = columns if len(places) == len(run) else columns.selected(places)
+        self._kind_places += map(moved.__getitem__, chosen.kind_places)
+        self._timestamps += chosen.timestamps
+        self._messages += chosen.messages
+        self._metadata += chosen.metadata
+        self._arrivals += map(run.arrivals.__getitem__, places)
+        self.text_bytes += chosen.text_size
 
     def pieces(self) -> Iterator[tuple[Columns, list[int]]]:
         """The records, in one piece or, where they are more than a block may hold, in several by time."""
@@ -159,13 +169,28 @@ class _Gathered:
         order = sorted(range(len(columns)), key=lambda place: (timestamps[place], arrivals[place]))
         for at in range(0, len(order), BLOCK_RECORDS_MAX):
             places = order[at : at + BLOCK_RECORDS_MAX]
-            yield columns.selected(places), [arrivals[place] for place in places]
+            yield columns.selected(places).with_own_kinds()[0], [arrivals[place] for place in places]
 
 
-def _gathered(runs: Iterable[_Openable], within: Query) -> _Gathered:
+def _left(run: ColumnRun, places: Iterable[int], erasure: Erasure) -> list[int]:
+    """The places of records that are not erased."""
+    kind_places, timestamps, arrivals = run.columns.kind_places, run.columns.timestamps, run.arrivals
+    of_kind = [erasure.matches(kind) for kind in run.columns.kinds]
+    return [
+        place
+        for place in places
+        if not (of_kind[kind_places[place]] and erasure.has(timestamps[place], arrivals[place]))
+    ]
+
+
+def _gathered(runs: Iterable[_Openable], within: Query, leaves_out: Erasure | None) -> Iterator[_Gathered]:
+    """The records of a slice, in parts where they are too large to be held together."""
     gathered = _Gathered()
     assert within.until_ns is not None
     for run in runs:
         if run.time_max >= within.since_ns and run.time_min < within.until_ns:
-            gathered.add(run.open(), within)
-    return gathered
+            gathered.add(run.open(), within, leaves_out)
+            if gathered.text_bytes > MERGE_TEXT_BYTES_MAX:
+                yield gathered
+                gathered = _Gathered()
+    yield gathered

@@ -5,23 +5,22 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 
 import apsw
 
 from simple_log_service.core.counting import count_runs
 from simple_log_service.core.limits import CHUNK_CACHE_BYTES_MAX
 from simple_log_service.core.query import Page, Query
-from simple_log_service.core.runs import ColumnRun, Run, collect, newest
+from simple_log_service.core.runs import ColumnRun, LookedUpTo, Run, collect, newest
 from simple_log_service.core.stats import Stats, StatsQuery
 from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
-from simple_log_service.stores.embedded.block_runs import BlockRun, Opened, leaf_runs
-from simple_log_service.stores.embedded.blocks import BlockFile, BlockRow
+from simple_log_service.stores.embedded.block_runs import BlockRun, LeafRun, Opened, leaf_runs
+from simple_log_service.stores.embedded.blocks import BlockRow
 from simple_log_service.stores.embedded.cache import Cache
 from simple_log_service.stores.embedded.chunk_runs import ChunkRun
 from simple_log_service.stores.embedded.day_file import DayFile
 from simple_log_service.stores.embedded.sql import one_row, translated_errors
-from simple_log_service.stores.embedded.token_filter import probes
 
 _CHUNKS_BY_TIME = """
 SELECT id, key_id, time_min, time_max, arrival_max FROM chunks WHERE time_max >= ? AND time_min <= ?
@@ -48,18 +47,15 @@ class Reader:
 
     def recent(self, files: Sequence[DayFile], query: Query, deadline: float) -> Page:
         """The newest records in these files that match; what was found by the deadline, a ``time.monotonic()``."""
-        words = [] if query.search is None else [word.encode() for word in query.search.required_words()]
-        with self._reading(files) as connections:
-            blocks = leaf_runs(self._blocks(connections, query), query, probes(words))
-            runs: Iterator[Run] = heapq.merge(self._fresh(connections, query), blocks, key=_falling)
-            return collect(newest(runs, query, deadline), query)
+        with self._reading(files) as snapshot:
+            return collect(newest(self._runs(snapshot, query, by_leaf=True), query, deadline), query)
 
     def stats(self, files: Sequence[DayFile], asked: StatsQuery, deadline: float) -> Stats:
         """How many records in these files match, counted by the deadline, a ``time.monotonic()``."""
-        with self._reading(files) as connections:
+        with self._reading(files) as snapshot:
 
             def runs(query: Query) -> Iterator[Run]:
-                return heapq.merge(self._fresh(connections, query), self._blocks(connections, query), key=_falling)
+                return self._runs(snapshot, query, by_leaf=query.search is not None)
 
             return count_runs(runs, asked, deadline)
 
@@ -86,31 +82,27 @@ class Reader:
             self.forget(file)
 
     @contextmanager
-    def _reading(self, files: Sequence[DayFile]) -> Iterator[dict[DayFile, apsw.Connection]]:
-        """A connection to each file, which sees it as of one moment: what is merged meanwhile is seen once."""
-        with translated_errors(), ExitStack() as stack:
-            connections = {file: self._connection(file) for file in files}
-            for connection in connections.values():
-                connection.execute("BEGIN")
-                stack.callback(connection.execute, "ROLLBACK")
-            yield connections
+    def _reading(self, files: Sequence[DayFile]) -> Iterator[_Snapshot]:
+        with translated_errors(), closing(_Snapshot({file: self._connection(file) for file in files})) as snapshot:
+            yield snapshot
 
-    def _fresh(self, connections: dict[DayFile, apsw.Connection], query: Query) -> Iterator[ChunkRun]:
-        streams = (self._chunk_runs(file, connection, query) for file, connection in connections.items())
-        return heapq.merge(*streams, key=_falling)
+    def _runs(
+        self, snapshot: _Snapshot, query: Query, *, by_leaf: bool
+    ) -> Iterator[ChunkRun | BlockRun | LeafRun | LookedUpTo]:
+        """What may hold something of a query in falling ``time_max``: chunks, and blocks whole or by their leaves."""
+        chunks = heapq.merge(*(self._chunk_runs(snapshot, file, query) for file in snapshot.connections), key=_falling)
+        blocks = heapq.merge(*(self._block_runs(snapshot, file, query) for file in snapshot.connections), key=_falling)
+        return heapq.merge(chunks, leaf_runs(blocks, query) if by_leaf else blocks, key=_falling)
 
-    def _chunk_runs(self, file: DayFile, connection: apsw.Connection, query: Query) -> Iterator[ChunkRun]:
-        for place in connection.execute(_CHUNKS_BY_TIME, _range(query)):
+    def _chunk_runs(self, snapshot: _Snapshot, file: DayFile, query: Query) -> Iterator[ChunkRun]:
+        connection = snapshot.connections[file]
+        for place in snapshot.rows(connection, _CHUNKS_BY_TIME, _range(query)):
             yield ChunkRun(self._chunks, connection, file, *place)
 
-    def _blocks(self, connections: dict[DayFile, apsw.Connection], query: Query) -> Iterator[BlockRun]:
-        streams = (self._block_runs(file, connection, query) for file, connection in connections.items())
-        return heapq.merge(*streams, key=_falling)
-
-    def _block_runs(self, file: DayFile, connection: apsw.Connection, query: Query) -> Iterator[BlockRun]:
-        for row in map(BlockRow._make, connection.execute(_BLOCKS_BY_TIME, _range(query))):
-            block = BlockFile(file.block_path(row.id), row, file.sealer(connection, row.key_id))
-            yield BlockRun(self._opened, file, row, block)
+    def _block_runs(self, snapshot: _Snapshot, file: DayFile, query: Query) -> Iterator[BlockRun]:
+        connection = snapshot.connections[file]
+        for row in map(BlockRow._make, snapshot.rows(connection, _BLOCKS_BY_TIME, _range(query))):
+            yield BlockRun(self._opened, file, row, file.block(connection, row))
 
     def _connection(self, file: DayFile) -> apsw.Connection:
         connections: dict[DayFile, apsw.Connection] = self._own.__dict__.setdefault("connections", {})
@@ -119,6 +111,28 @@ class Reader:
             with self._lock:
                 self._connections.setdefault(file, []).append(connections[file])
         return connections[file]
+
+
+class _Snapshot:
+    """Connections that see each file as of one moment: what is merged meanwhile is seen once."""
+
+    def __init__(self, connections: dict[DayFile, apsw.Connection]) -> None:
+        self.connections = connections
+        self._cursors: list[apsw.Cursor] = []
+        for connection in connections.values():
+            connection.execute("BEGIN")
+
+    def rows(self, connection: apsw.Connection, statement: str, bindings: tuple[int, int]) -> apsw.Cursor:
+        """A statement's rows, as they are asked for."""
+        self._cursors.append(connection.execute(statement, bindings))
+        return self._cursors[-1]
+
+    def close(self) -> None:
+        """Let go of that moment, also where an error's traceback still holds whoever walks through rows."""
+        for cursor in self._cursors:
+            cursor.close(True)
+        for connection in self.connections.values():
+            connection.execute("ROLLBACK")
 
 
 def _falling(run: Run) -> int:

@@ -15,6 +15,7 @@ import apsw
 import msgspec
 
 from simple_log_service.core.batch import Batch
+from simple_log_service.core.erasure import Erasure
 from simple_log_service.core.errors import StoreBusy, StoreUnavailable
 from simple_log_service.core.limits import READ_SECONDS_MAX, READS_WAITING_MAX, TAIL_BYTES_MAX, TAIL_LOAD_BYTES_MAX
 from simple_log_service.core.ports import Clock, KeyProvider, Metrics
@@ -27,6 +28,7 @@ from simple_log_service.core.timestamps import TIMESTAMP_NS_MAX
 from simple_log_service.stores.embedded.catalog import Catalog
 from simple_log_service.stores.embedded.committer import Committer
 from simple_log_service.stores.embedded.day_file import SQLITE_VERSION_MIN, DayFile
+from simple_log_service.stores.embedded.erasure import Erased, Eraser, OnProgress
 from simple_log_service.stores.embedded.expiry import Expiry, Removal
 from simple_log_service.stores.embedded.group import Group
 from simple_log_service.stores.embedded.handed_keys import RememberingKeys
@@ -76,6 +78,7 @@ class EmbeddedStore:
             on_written=self._on_written,
         )
         merger = Merger(self._committer, self._helper, self._leases, metrics)
+        self._eraser = Eraser(catalog, self._committer, merger, self._leases, metrics)
         removal = Removal(catalog, self._committer, merger, self._helper, self._reader, self._leases, metrics)
         trusted = TrustedClock(clock, monotonic)
         expiry = Expiry(catalog, removal, merger, trusted, limits.retention, limits.bytes_max)
@@ -125,6 +128,17 @@ class EmbeddedStore:
             return await self._read(partial(self._reader.stats, self._files(query), asked))
         return await self._ask(StatsRequest(self._paths(query), asked, READ_SECONDS_MAX), Stats)
 
+    async def erase(self, erasure: Erasure, on_progress: OnProgress = lambda _: None) -> Erased:
+        """Erase records for good; afterwards none of them is in a file or in any answer.
+
+        Others are taken in and read meanwhile. Whatever interrupts it, it may be asked for again, and does the rest.
+        ``on_progress`` is told how many more are gone. Raises ``LogServiceError``.
+        """
+        # Behind every group that is committed by now, so that the tail has what it has to forget.
+        await self._committer.run(lambda _: None)
+        self._tail.drop()
+        return await self._eraser.erase(erasure, self._keeper.resting, on_progress)
+
     async def settle(self) -> None:
         """Merge all that is fresh, however little it is."""
         await self._keeper.settle()
@@ -168,6 +182,11 @@ class EmbeddedStore:
     def failure(self) -> StoreUnavailable | None:
         """Why nothing is written any more; ``None`` while all is well."""
         return self._committer.failure
+
+    @property
+    def arrival_last(self) -> int:
+        """The number of the last record that is stored."""
+        return self._catalog.arrival_last
 
     @property
     def queued(self) -> int:

@@ -53,6 +53,12 @@ class Tail:
             self._bytes -= let_go.size_bytes
             self._floor = max(self._floor, let_go.run.time_max)
 
+    def drop(self) -> None:
+        """Hold nothing any more of what has come so far: from now on that is answered from the files."""
+        self._floor = max([self._floor, *(held.run.time_max for held in self._runs)])
+        self._runs.clear()
+        self._bytes = 0
+
     def recent(self, query: Query) -> Page | None:
         """The page, where it lies above the floor altogether; else ``None``."""
         ceiling = query.ceiling

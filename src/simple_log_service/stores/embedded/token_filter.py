@@ -8,7 +8,7 @@ everywhere, and telling where costs more than looking: they are left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 from zlib import crc32
 
@@ -18,8 +18,11 @@ from simple_log_service.stores.packing import from_bytes, to_bytes
 WORD_BYTES_MIN = 4
 _BITS = 1 << 16
 """A probe is 16 bits of the hash as they stand: no arithmetic for each word."""
-FILTER_WORDS = _BITS // 8
-"""Eight bits a word; more words make a filter say yes more often, fewer make it larger than it need be."""
+FILTER_WORDS = _BITS // 10
+"""About nine bits a word, since a leaf goes whole into a filter; more words make it say yes more often."""
+
+_SET = ord("1")
+"""A cell stands for a bit while a filter is built: base 2, as a text."""
 
 _WORD_BYTES = bytes(code if chr(code).isalnum() or code == ord("_") else ord(" ") for code in range(128)).lower()
 _FOLDED = _WORD_BYTES + b" " * 128
@@ -33,11 +36,11 @@ class Probe(NamedTuple):
     bit: int
 
 
-def folded_words(text: bytes) -> set[bytes]:
+def folded_words(text: bytes) -> Iterable[bytes]:
     """The words of a text in UTF-8, as a search folds them."""
     if text.isascii():
-        return set(text.translate(_FOLDED).split())
-    return set(map(str.encode, words_of(text.decode())))
+        return text.translate(_FOLDED).split()
+    return map(str.encode, words_of(text.decode()))
 
 
 def build_filter(words: Collection[bytes]) -> bytes:
@@ -45,15 +48,15 @@ def build_filter(words: Collection[bytes]) -> bytes:
     hashes = to_bytes("I", [crc32(word) for word in words if len(word) >= WORD_BYTES_MIN])
     cells = bytearray(b"0") * _BITS
     for place in from_bytes("H", hashes):
-        cells[place] = ord("1")
+        cells[place] = _SET
     for place in from_bytes("H", hashes[1:] + b"\0" * (len(hashes) > 0))[::2]:
-        cells[place] = ord("1")
+        cells[place] = _SET
     return int(cells, 2).to_bytes(_BITS // 8, "big")
 
 
-def probes(words: Collection[bytes]) -> list[Probe]:
+def probes(words: Iterable[str]) -> list[Probe]:
     """Where a filter has to say yes if all of these folded words are there."""
-    hashes = [crc32(word) for word in words if len(word) >= WORD_BYTES_MIN]
+    hashes = [crc32(word) for word in map(str.encode, words) if len(word) >= WORD_BYTES_MIN]
     places = (place for each in hashes for place in (each & 0xFFFF, each >> 16, each >> 8 & 0xFFFF))
     return [Probe(place >> 3, 0x80 >> (place & 7)) for place in places]
 

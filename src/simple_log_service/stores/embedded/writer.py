@@ -20,7 +20,7 @@ from simple_log_service.core.limits import DAY_NS, IDEMPOTENCY_NS_MIN, WAL_BYTES
 from simple_log_service.core.receipts import LogIdRun, Receipt
 from simple_log_service.stores.embedded.blocks import BlockRow
 from simple_log_service.stores.embedded.catalog import Catalog
-from simple_log_service.stores.embedded.day_file import PAGE_BYTES, DayFile
+from simple_log_service.stores.embedded.day_file import LOCK_MILLISECONDS_MAX, PAGE_BYTES, DayFile
 from simple_log_service.stores.embedded.frames import pack_receipt, unpack_receipt
 from simple_log_service.stores.embedded.group import Group, HashPair, Member, split_pair
 from simple_log_service.stores.embedded.merge_plan import Sources
@@ -76,19 +76,11 @@ class Writer:
         """Commit the group, or say what of it was there before. Raises ``StoreFull`` or ``StoreUnavailable``."""
         with self._unless_failed():
             current = self._open(group.arrival_first)
-            connection = current.connection
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with _transaction(current.connection):
                 seen = self._seen_before(group, current)
                 if seen is not None:
-                    connection.execute("ROLLBACK")
                     return seen
                 written = self._insert(group, current)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
         if group.columns is not None:
             self._catalog.add_chunk(current.file, group.columns.timestamps, group.arrivals[-1])
         return written
@@ -104,23 +96,25 @@ class Writer:
     def swap(self, file: DayFile, sources: Sources, blocks: Sequence[BlockRow]) -> None:
         """Put blocks in the place of chunks and of other blocks, all at once; their files are on disk already."""
         with self._unless_failed(), self._writing(file) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with _transaction(connection):
                 connection.executemany(_INSERT_BLOCK, blocks)
                 connection.executemany("DELETE FROM chunks WHERE id = ?", [(each,) for each in sources.chunks])
                 connection.executemany("DELETE FROM blocks WHERE id = ?", [(each,) for each in sources.blocks])
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
             self._catalog.look_again(file, connection)
 
     def give_back(self, file: DayFile, pages_max: int) -> bool:
         """Let the file system have some of a file's free pages; whether there are more."""
         with self._unless_failed(), self._writing(file) as connection:
             rows(connection, f"PRAGMA incremental_vacuum({pages_max})")
-            return bool(connection.pragma("freelist_count"))
+            if connection.pragma("freelist_count"):
+                return True
+            _fold_in_at_once(connection)
+            return False
+
+    def empty_log(self, file: DayFile) -> bool:
+        """Fold a file's write-ahead log in and leave nothing in it; ``False`` where somebody reads, without waiting."""
+        with self._unless_failed(), self._writing(file) as connection:
+            return _fold_in_at_once(connection)
 
     def leave(self, file: DayFile) -> None:
         """Close every connection to a file that is about to go; it is not the one being written."""
@@ -176,7 +170,7 @@ class Writer:
             return
         with closing(file.connect(writable=True)) as connection:
             yield connection
-            _fold_in(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            _fold_in_at_once(connection)
 
     def _leave_current(self) -> None:
         current, self._current = self._current, None
@@ -184,9 +178,7 @@ class Writer:
             return
         with closing(current.connection) as connection:
             if self._failure is None:
-                # Without waiting: what a reader holds up stays in the log, which is as good.
-                connection.set_busy_timeout(0)
-                _fold_in(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                _fold_in_at_once(connection)
 
     def _insert(self, group: Group, current: _Open) -> Written:
         connection, sealer = current.connection, current.sealer
@@ -270,12 +262,35 @@ class Writer:
         return self._readers[file]
 
 
-def _fold_in(connection: apsw.Connection, mode: int) -> None:
+@contextmanager
+def _transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All of what is written within is committed, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _fold_in_at_once(connection: apsw.Connection) -> bool:
+    """Leave no write-ahead log, but without waiting: what a reader holds up stays in the log, which is as good."""
+    connection.set_busy_timeout(0)
+    try:
+        return _fold_in(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        connection.set_busy_timeout(LOCK_MILLISECONDS_MAX)
+
+
+def _fold_in(connection: apsw.Connection, mode: int) -> bool:
     try:
         connection.wal_checkpoint(mode=mode)
     except (apsw.BusyError, apsw.FullError):
         # A long read or a full disk: the log keeps everything until a later try.
-        return
+        return False
+    return True
 
 
 def _is_plain(batch: Batch, receipt: Receipt) -> bool:
