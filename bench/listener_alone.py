@@ -6,7 +6,6 @@ A program of its own (``python -m bench.listener_alone``), which serves until it
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 
@@ -15,6 +14,7 @@ import uvloop
 from simple_log_service.api.messages import RequestHead, Response
 from simple_log_service.server.http import Attribution, Listener
 from simple_log_service.server.metrics import PrometheusMetrics
+from simple_log_service.stores.embedded import interpreter
 
 _ANSWER = b'{"message":"Log ingested successfully","log_id":"01a2041d-ce09-7292-b800-3c70dd05add0"}'
 
@@ -47,7 +47,6 @@ async def _serve() -> None:
 
 if __name__ == "__main__":
     # As the service's own process does.
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
+    interpreter.tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve())

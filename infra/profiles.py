@@ -15,13 +15,11 @@ import msgspec
 from msgspec import Meta
 
 from simple_log_service.core.limits import (
-    LOG_TYPE_CHARS_MAX,
     RETENTION_DAYS_DEFAULT,
     RETENTION_DAYS_MAX,
-    SERVICE_NAME_CHARS_MAX,
     TYPE_SHARDS_MAX,
 )
-from simple_log_service.core.validation import names_error
+from simple_log_service.core.validation import retention_error
 
 SERVICE = "simple-log-service"
 RECOVERY_DAYS = 35
@@ -81,13 +79,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Refuse what no single field can tell."""
         if self.capacity_units_min > self.capacity_units_max:
             raise ValueError("capacity_units_min must not be over capacity_units_max")
-        for setting, names, chars_max in (
-            ("retention_by_service", self.retention_by_service, SERVICE_NAME_CHARS_MAX),
-            ("retention_by_type", self.retention_by_type, LOG_TYPE_CHARS_MAX),
-        ):
-            error = names_error(names, chars_max)
-            if error is not None:
-                raise ValueError(f"{setting}: {error}")
+        wrong = retention_error(self.retention_by_service, self.retention_by_type)
+        if wrong is not None:
+            raise ValueError(": ".join(wrong))
 
     @property
     def prefix(self) -> str:

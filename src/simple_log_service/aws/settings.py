@@ -14,14 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from simple_log_service.core.limits import (
-    LOG_TYPE_CHARS_MAX,
     RETENTION_DAYS_DEFAULT,
     RETENTION_DAYS_MAX,
-    SERVICE_NAME_CHARS_MAX,
     TYPE_SHARDS_MAX,
 )
 from simple_log_service.core.retention import Retention
-from simple_log_service.core.validation import names_error
+from simple_log_service.core.validation import retention_error
 
 PREFIX = "SIMPLE_LOG_SERVICE_"
 
@@ -43,14 +41,11 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     retention_by_type: dict[str, RetentionDays] = {}
 
     def __post_init__(self) -> None:
-        """Refuse names that no record can have: a rule with one would never apply."""
-        for field, names, chars_max in (
-            ("retention_by_service", self.retention_by_service, SERVICE_NAME_CHARS_MAX),
-            ("retention_by_type", self.retention_by_type, LOG_TYPE_CHARS_MAX),
-        ):
-            error = names_error(names, chars_max)
-            if error is not None:
-                raise BadSettings(f"{PREFIX}{field.upper()}: {error}")
+        """Refuse names that no record can have."""
+        wrong = retention_error(self.retention_by_service, self.retention_by_type)
+        if wrong is not None:
+            setting, error = wrong
+            raise BadSettings(f"{PREFIX}{setting.upper()}: {error}")
 
     @property
     def retention(self) -> Retention:

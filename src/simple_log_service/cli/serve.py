@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import json
 import resource
 import signal
@@ -24,6 +23,7 @@ from simple_log_service.server.data_dir import DataDir
 from simple_log_service.server.files import OperatorError
 from simple_log_service.server.home import embedded_home
 from simple_log_service.server.settings import Settings
+from simple_log_service.stores.embedded import interpreter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,12 +93,7 @@ def _run(settings: Settings, data_dir: DataDir) -> None:
 
 
 def _prepare_process() -> None:
-    # Requests make many objects and next to no cycles, while the memory tail holds long lists that every full
-    # collection would walk: collecting seldom halves the cost of a request.
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
-    # The writer's thread wants the interpreter lock back several times a commit, each time for microseconds.
-    sys.setswitchinterval(0.0005)
+    interpreter.tune()
     # A connection is a file descriptor, and the usual soft limit of 1,024 is far below what the listener bounds.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -81,6 +81,18 @@ def name_error(name: str, chars_max: int) -> str | None:
     return _characters_error(name) if 1 <= len(name) <= chars_max else f"must have 1 to {chars_max} characters"
 
 
+def retention_error(by_service: Iterable[str], by_type: Iterable[str]) -> tuple[str, str] | None:
+    """The setting that has a rule for a name that no record can have, which would never apply, and what is wrong."""
+    for setting, names, chars_max in (
+        ("retention_by_service", by_service, limits.SERVICE_NAME_CHARS_MAX),
+        ("retention_by_type", by_type, limits.LOG_TYPE_CHARS_MAX),
+    ):
+        error = names_error(names, chars_max)
+        if error is not None:
+            return setting, error
+    return None
+
+
 def names_error(names: Iterable[str], chars_max: int) -> str | None:
     """What is wrong with the first bad one of some names, which it quotes; ``None`` where nothing is."""
     errors = ((name, name_error(name, chars_max)) for name in names)

@@ -7,7 +7,6 @@ until the server names them, and shares no interpreter lock with the server.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from typing import BinaryIO
 
 from simple_log_service.core.errors import LogServiceError
 from simple_log_service.stores.embedded import helper_messages as messages
+from simple_log_service.stores.embedded import interpreter
 from simple_log_service.stores.embedded.day_file import DayFile
 from simple_log_service.stores.embedded.handed_keys import HandedKeys
 from simple_log_service.stores.embedded.merging import merge
@@ -29,7 +29,6 @@ from simple_log_service.stores.embedded.sql import translated_errors
 _READ_THREADS = 2
 _MERGE_NICENESS = 10
 """Merging waits for whoever serves or reads; on Linux a thread has a niceness of its own."""
-_SWITCH_SECONDS = 0.0005
 
 
 class Work:
@@ -98,10 +97,7 @@ def main() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         # Ctrl-C and a stop of the whole unit are the server's to hear: its end is this process's.
         signal.signal(stop, signal.SIG_IGN)
-    # As in the server: a merge makes many objects and no cycles.
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    interpreter.tune()
     work, answers = Work(), _Answers(sys.stdout.buffer)
     reading, merging = ThreadPoolExecutor(_READ_THREADS), ThreadPoolExecutor(1, initializer=_be_nice)
     for number, request in messages.requests(sys.stdin.buffer):
