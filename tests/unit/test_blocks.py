@@ -114,7 +114,7 @@ def assert_found_by_kind(index: Index, leaves: list[list[Entry]]) -> None:
 
 
 def assert_filters_cover(block: BlockFile, index: Index, leaves: list[list[Entry]]) -> None:
-    filters = block.filters(index)
+    filters = block.filters()
     for entry, leaf in zip(index.leaves, leaves, strict=True):
         words = {word for *_, message in leaf for word in words_of(message)}
         assert may_hold(filters[entry.filter_place], probes(words))
@@ -191,7 +191,7 @@ def everything_in(folder: Path, row: BlockRow) -> list[Entry]:
     """All that a reader may ask of a block."""
     with translated_errors():
         block, index = opened(folder, row)
-        block.filters(index)
+        block.filters()
         return [entry for number in range(len(index.leaves)) for entry in entries_in(block, index, number)]
 
 
@@ -289,7 +289,7 @@ def test_a_changed_row_is_told(tmp_path: Path, change: Callable[[BlockRow], Bloc
 def test_what_is_no_block_is_told(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.getbasetemp()
     block_path(folder, 99).write_bytes(content)
-    row = BlockRow(99, 7, 0, 1, 0, 1, 1, len(content), len(content) // 2)
+    row = BlockRow(99, 7, 0, 1, 0, 1, 1, len(content), len(content) // 4, len(content) // 2)
     assert_told(folder, row)
 
 

@@ -75,7 +75,7 @@ class Simulated:
 
 
 def _row(block_id: int, times: list[int]) -> BlockRow:
-    return BlockRow(block_id, 1, min(times), max(times), 0, 0, len(times), 100, 50)
+    return BlockRow(block_id, 1, min(times), max(times), 0, 0, len(times), 100, 40, 50)
 
 
 def _sliced(sources: list[list[int]], times: list[int]) -> Iterator[list[int]]:

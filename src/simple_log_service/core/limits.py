@@ -188,6 +188,8 @@ MERGE_CACHE_BYTES_MAX = 16 * MIB
 """Opened chunks, while they are merged: one may reach into several blocks."""
 BLOCK_CACHE_BYTES_MAX = 32 * MIB
 """Indexes of merged blocks; others are read again."""
+COUNTS_CACHE_BYTES_MAX = 16 * MIB
+"""Counters of whole merged blocks, by what records are counted by."""
 FILTER_CACHE_BYTES_MAX = 48 * MIB
 """Token filters of merged blocks, in the process that searches; others are read again."""
 STORE_SIZE_BYTES_MIN = 256 * MIB

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from math import inf
 
-from simple_log_service.core.limits import BLOCK_CACHE_BYTES_MAX, FILTER_CACHE_BYTES_MAX, LEAF_CACHE_BYTES_MAX
+from simple_log_service.core.limits import (
+    BLOCK_CACHE_BYTES_MAX,
+    COUNTS_CACHE_BYTES_MAX,
+    FILTER_CACHE_BYTES_MAX,
+    LEAF_CACHE_BYTES_MAX,
+)
 from simple_log_service.core.query import Query
 from simple_log_service.core.record import Kind, Position, Record
 from simple_log_service.core.runs import ColumnRun, LookedUpTo, newest
@@ -21,6 +26,9 @@ from simple_log_service.stores.embedded.token_filter import may_hold, probes
 Place = tuple[DayFile, int]
 """A file and the number of a block in it."""
 
+_COUNT_BYTES = 100
+"""About what a group's count takes in memory, beside its name."""
+
 
 class Opened:
     """What was opened of blocks: indexes, filters and leaves, each within a bound of its own."""
@@ -28,6 +36,7 @@ class Opened:
     def __init__(self) -> None:
         self.indexes: Cache[Place, Index] = Cache(BLOCK_CACHE_BYTES_MAX)
         self.filters: Cache[Place, list[bytes]] = Cache(FILTER_CACHE_BYTES_MAX)
+        self.counts: Cache[tuple[Place, By | None], Mapping[str, int]] = Cache(COUNTS_CACHE_BYTES_MAX)
         self.leaves: Cache[tuple[Place, int], tuple[Leaf, ColumnRun]] = Cache(LEAF_CACHE_BYTES_MAX)
 
 
@@ -66,9 +75,13 @@ class BlockRun:
 
     def counted(self, query: Query, by: By | None) -> Mapping[str, int]:
         """How many of its records are of the kinds asked for, by group."""
-        if query.takes_all_kinds:
-            return self.index.counts(by)
-        return sums(self.kinds, query, by, self.time_max)
+        if not query.takes_all_kinds:
+            return sums(self.kinds, query, by, self.time_max)
+        counts = self._opened.counts.get((self._place, by))
+        if counts is None:
+            counts = self.index.counts(by)
+            self._opened.counts.put((self._place, by), counts, sum(_COUNT_BYTES + len(name) for name in counts))
+        return counts
 
     def tallied(self, query: Query, bucket_ns: int) -> Mapping[tuple[int, Kind], int]:
         """How many of its records match, by bucket number and kind."""
@@ -80,12 +93,15 @@ class BlockRun:
 
     def leaves(self, query: Query) -> list[LeafRun]:
         """The leaves that may hold something of what is asked for, those with the newest records first."""
+        wanted = [] if query.search is None else probes(query.search.required_words)
+        saying_yes = {place for place, each in enumerate(self._filters()) if may_hold(each, wanted)} if wanted else None
+        # Most blocks end here, if what is searched for is rare.
+        if saying_yes is not None and not saying_yes:
+            return []
         index, ceiling = self.index, query.ceiling
         last = self.time_max if ceiling is None else ceiling.timestamp
         numbers: Iterable[int] = index.leaves_of(query)
-        wanted = probes(query.search.required_words) if query.search is not None and numbers else []
-        if wanted:
-            saying_yes = {place for place, each in enumerate(self._filters(index)) if may_hold(each, wanted)}
+        if saying_yes is not None:
             numbers = (number for number in numbers if index.leaves[number].filter_place in saying_yes)
         leaves = [
             LeafRun(self._opened, self._file, self._place, self._block, index, number)
@@ -94,10 +110,10 @@ class BlockRun:
         ]
         return sorted(leaves, key=lambda leaf: leaf.time_max, reverse=True)
 
-    def _filters(self, index: Index) -> list[bytes]:
+    def _filters(self) -> list[bytes]:
         filters = self._opened.filters.get(self._place)
         if filters is None:
-            filters = self._block.filters(index)
+            filters = self._block.filters()
             self._opened.filters.put(self._place, filters, sum(map(len, filters)))
         return filters
 

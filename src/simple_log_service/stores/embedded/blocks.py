@@ -46,6 +46,7 @@ class BlockRow(NamedTuple):
     arrival_max: int
     records: int
     size_bytes: int
+    filters_at: int
     index_at: int
 
     @property
@@ -80,7 +81,6 @@ class _Index(msgspec.Struct, array_like=True):
     kinds: bytes
     counts: bytes
     leaves: list[LeafEntry]
-    filters_at: int
 
 
 _INDEX = msgspec.msgpack.Decoder(_Index)
@@ -99,9 +99,7 @@ class Index:
         self._kinds = from_bytes("H", index.kinds)
         self._totals = from_bytes("I", index.counts)
         self.leaves = index.leaves
-        self.filters_at = index.filters_at
         self._first_services = [self.kind(from_bytes("H", leaf.kind_places)[0]).service_name for leaf in self.leaves]
-        self._counts: dict[By | None, Mapping[str, int]] = {}
         self._leaf_kinds: dict[int, dict[Kind, int]] = {}
         self._with: dict[tuple[str | None, str | None], list[int]] = {}
 
@@ -145,9 +143,7 @@ class Index:
 
     def counts(self, by: By | None) -> Mapping[str, int]:
         """How many records of each group the block holds."""
-        if by not in self._counts:
-            self._counts[by] = by_group(self.all_kinds(), by)
-        return self._counts[by]
+        return by_group(self.all_kinds(), by)
 
     def _leaves_with(self, log_type: str | None, level: str | None) -> Sequence[int]:
         """The leaves that hold records of a type and a level; found once, since every page asks again."""
@@ -179,10 +175,11 @@ class BlockFile:
         sealed = self._read(row.index_at, row.size_bytes - row.index_at)
         return Index(self._sealer.open(Part.BLOCK_INDEX, row.id, sealed, *row.about))
 
-    def filters(self, index: Index) -> list[bytes]:
+    def filters(self) -> list[bytes]:
         """The token filters of its groups of leaves."""
-        sealed = self._read(index.filters_at, self._row.index_at - index.filters_at)
-        return _FILTERS.decode(decompress(self._sealer.open(Part.BLOCK_FILTERS, self._row.id, sealed)))
+        row = self._row
+        sealed = self._read(row.filters_at, row.index_at - row.filters_at)
+        return _FILTERS.decode(decompress(self._sealer.open(Part.BLOCK_FILTERS, row.id, sealed)))
 
     def leaf(self, index: Index, number: int) -> Leaf:
         """One of its leaves, opened."""
@@ -261,11 +258,11 @@ class BlockWriter:
         kinds = [number[name] for kind in columns.kinds for number, name in zip(numbers, kind, strict=True)]
         totals = Counter(columns.kind_places)
         counts = [totals[place] for place in range(len(columns.kinds))]
-        index = _Index(names, to_bytes("H", kinds), to_bytes("I", counts), entries, filters_at)
+        index = _Index(names, to_bytes("H", kinds), to_bytes("I", counts), entries)
         packed = compress(_PACKER.encode(index))
         span = min(columns.timestamps), max(columns.timestamps), min(arrivals), max(arrivals)
         size = self._at + len(packed) + SEALING_BYTES
-        row = BlockRow(self._block_id, self._sealer.key_id, *span, len(columns), size, self._at)
+        row = BlockRow(self._block_id, self._sealer.key_id, *span, len(columns), size, filters_at, self._at)
         self._add(Part.BLOCK_INDEX, packed, *row.about)
         return row
 

@@ -54,6 +54,7 @@ CREATE TABLE blocks (
     arrival_max INTEGER NOT NULL,
     records INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL,
+    filters_at INTEGER NOT NULL,
     index_at INTEGER NOT NULL
 );
 CREATE INDEX blocks_by_time ON blocks (time_max);

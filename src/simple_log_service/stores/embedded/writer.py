@@ -28,7 +28,7 @@ from simple_log_service.stores.embedded.sealing import Part, Sealer
 from simple_log_service.stores.embedded.sql import rows, translated_errors
 from simple_log_service.stores.packing import FrameDamaged, compress
 
-_INSERT_BLOCK = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_BLOCK = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _RETRY_FILES = 1 + IDEMPOTENCY_NS_MIN // DAY_NS
 """Used Idempotency-Keys are looked for in the newest file and in those of as many days before it as they are kept."""
