@@ -38,7 +38,9 @@ def _panel(axes: Axes, title: str, names: Sequence[str], growth: Growth) -> None
         if places and places[0].records == sizes[0]:
             first = places[0].values[name]
             relative = [point.values[name] / first for point in places]
-            label = f"{name} ({places[-1].values[name]:.3g} {UNITS[name]} at last)"
+            last = places[-1].values[name]
+            label = f"{name} ({last:,.0f}" if last >= 100 else f"{name} ({last:.3g}"
+            label += f" {UNITS[name]} at last)"
             axes.plot([point.records for point in places], relative, color=colour, marker=mark, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -220,3 +220,16 @@ async def test_a_query_for_a_later_page_can_narrow_its_limit(store: LogStore) ->
     rest = msgspec.structs.replace(everything(limit=3), below=first.below)
     found = [record["message"] for record in decoded(first)] + await messages(store, rest)
     assert found == in_order(given)
+
+
+async def test_each_service_has_all_its_records_however_large_those_beside_them_are(store: LogStore) -> None:
+    services = [f"service-{number}" for number in range(5)]
+    for place in range(20):
+        given = [
+            Given(f"{place}" + "x" * 60_000, NOON + place * 10 - number, service)
+            for number, service in enumerate(services)
+        ]
+        await store.append(batch_of(*given))
+    for service in [*services, "service-", "service-9", "a"]:
+        found = await messages(store, Query(since_ns=0, service_name=service))
+        assert [int(message.rstrip("x")) for message in found] == [*range(19, -1, -1)] * (service in services)

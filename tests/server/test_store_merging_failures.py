@@ -29,7 +29,6 @@ from support.disk import Disk, disk
 from support.in_process_helper import InProcessHelper
 from support.merging import (
     assert_no_orphans,
-    counted,
     eventually,
     files,
     fill,
@@ -65,6 +64,10 @@ def helper_pid(store: EmbeddedStore) -> int:
     process = store._helper._process
     assert process is not None
     return process.pid
+
+
+def environ_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
 
 
 async def kill_helper(store: EmbeddedStore) -> None:
@@ -114,22 +117,65 @@ async def test_a_helper_killed_in_a_merge_loses_nothing(folder: Path, after_seco
         assert await read_all(store) == before
 
 
-async def test_a_helper_killed_in_a_search_is_said_and_the_next_one_is_answered(folder: Path) -> None:
+async def test_a_search_whose_helper_is_killed_is_answered_by_the_next_one(folder: Path) -> None:
     asked = Query(since_ns=0, search=Search(q="refused"))
     counting = StatsQuery(asked, "service_name", HOUR_NS)
     async with embedded(folder) as store:
         await fill(store, range(5))
-        before, counts = await read_all(store, asked), await counted(store, counting)
+        before, counts = await store.recent(asked), await store.stats(counting)
         for _ in range(3):
             os.kill(helper_pid(store), signal.SIGSTOP)
             waiting = [asyncio.create_task(store.recent(asked)), asyncio.create_task(store.stats(counting))]
             await asyncio.sleep(0)
             await kill_helper(store)
-            failed = await asyncio.gather(*waiting, return_exceptions=True)
-            assert [isinstance(error, StoreBusy) for error in failed] == [True, True], failed
-            assert await read_all(store, asked) == before
-            assert await counted(store, counting) == counts
+            assert await asyncio.gather(*waiting) == [before, counts]
         assert len(store._leases) == 0
+
+
+async def test_a_helper_that_is_stuck_is_ended_and_the_next_search_answered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Query(since_ns=0, search=Search(q="refused"))
+    async with embedded(folder) as store:
+        await fill(store, range(5))
+        before = await store.recent(asked)
+        os.kill(helper_pid(store), signal.SIGSTOP)
+        with monkeypatch.context() as patched:
+            patched.setattr(embedded_store, "HELPER_SECONDS_MAX", 0.2)
+            with pytest.raises(StoreBusy):
+                await store.recent(asked)
+        assert await store.recent(asked) == before
+        assert len(store._leases) == 0
+
+
+async def test_searches_past_their_bound_are_turned_away_and_other_reads_are_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_store, "SEARCHES_WAITING_MAX", 2)
+    asked = Query(since_ns=0, search=Search(q="refused"))
+    async with embedded(folder) as store:
+        await fill(store, range(5))
+        before = await store.recent(asked)
+        os.kill(helper_pid(store), signal.SIGSTOP)
+        waiting = [asyncio.create_task(store.recent(asked)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreBusy, match="searches"):
+            await store.recent(asked)
+        assert len((await store.recent(Query(since_ns=0))).logs) > 0
+        os.kill(helper_pid(store), signal.SIGCONT)
+        assert await asyncio.gather(*waiting) == [before, before]
+
+
+async def test_the_helper_is_given_no_setting_and_no_credentials(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMPLE_LOG_SERVICE_ENCRYPTION_KEY", "the-key-itself")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+    async with embedded(folder) as store:
+        await store.append(batch_of("a"))
+        await store.settle()
+        environ = environ_of(helper_pid(store))
+    assert b"PATH=" in environ
+    assert b"SIMPLE_LOG_SERVICE" not in environ
+    assert b"AWS_" not in environ
 
 
 async def test_the_helper_ends_with_the_store(folder: Path) -> None:

@@ -22,8 +22,9 @@ class InProcessHelper:
         self._handed = 0
         self._work = Work()
 
-    async def ask(self, request: messages.Question, kind: type[R]) -> R:
+    async def ask(self, request: messages.Question, kind: type[R], seconds_max: float) -> R:
         """The result of a request."""
+        del seconds_max
         unwrapped = self._keys.unwrapped[self._handed :]
         self._handed += len(unwrapped)
         self._work.note(messages.Keys(unwrapped))

@@ -172,6 +172,11 @@ CLOCK_TRUST_SECONDS = 3600.0
 """Nothing expires until the wall clock has gone on like the monotonic one for so long."""
 CLOCK_DRIFT_SECONDS_MAX = 60.0
 """Between two looks at both clocks; past it the wall clock has jumped."""
+MERGE_SECONDS_MAX = 900.0
+HELPER_SECONDS_MAX = 60.0
+"""A helper process that has not answered a merge, or a search, by then is stuck, and is ended."""
+SEARCHES_WAITING_MAX = 48
+"""Searches, and counts that look into files, under way together; 503 past it, so that reads are never behind them."""
 READS_WAITING_MAX = 64
 """Reads of files that wait for a thread; 503 past it."""
 TAIL_BYTES_MAX = 48 * MIB

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,7 +220,7 @@ class BlockWriter:
         entries: list[LeafEntry] = []
         filters: list[bytes] = []
         words: set[bytes] = set()
-        leaves = list(_within_bound(columns, _leaves(columns, arrivals)))
+        leaves = list(_leaves(columns, arrivals))
         for places in leaves:
             leaf, kind_places = columns.selected(places).with_own_kinds()
             packed = pack_leaf(leaf, list(map(arrivals.__getitem__, places)), words)
@@ -291,41 +291,36 @@ def _leaves(columns: Columns, arrivals: Sequence[int]) -> Iterator[list[int]]:
     for _, places in sorted(by_service.items()):
         if not places:
             continue
-        has_own = len(places) >= _OWN_LEAVES_RECORDS_MIN
-        if shared and (has_own or len(shared) + len(places) > LEAF_RECORDS_MAX):
+        has_own = len(places) >= _OWN_LEAVES_RECORDS_MIN or _is_too_much(columns, places)
+        together = shared + places
+        if shared and (has_own or len(together) > LEAF_RECORDS_MAX or _is_too_much(columns, together)):
             yield sorted(shared, key=reading_order)
             shared = []
         if has_own:
-            yield from _evenly(places)
+            yield from _pieces(columns, places)
         else:
             shared += places
     if shared:
         yield sorted(shared, key=reading_order)
 
 
-def _evenly(places: list[int]) -> Iterator[list[int]]:
-    """The places in as few leaves as can hold them, of about equal length."""
+def _is_too_much(columns: Columns, places: Sequence[int]) -> bool:
+    """Whether these records hold too much text to be opened for one of them."""
+    messages, metadata = columns.messages, columns.metadata
+    return sum(len(messages[place]) + len(metadata[place]) for place in places) > LEAF_TEXT_BYTES_MAX
+
+
+def _pieces(columns: Columns, places: list[int]) -> Iterator[list[int]]:
+    """One service's places in leaves of about equal length, as few as can hold them; one large record may fill one."""
     leaves = -(-len(places) // LEAF_RECORDS_MAX)
     for number in range(leaves):
-        yield places[len(places) * number // leaves : len(places) * (number + 1) // leaves]
-
-
-def _within_bound(columns: Columns, leaves: Iterable[list[int]]) -> Iterator[list[int]]:
-    """The same leaves, those in pieces that hold too much text to be opened for one record."""
-    for places in leaves:
-        sizes = [len(columns.messages[place]) + len(columns.metadata[place]) for place in places]
-        if sum(sizes) <= LEAF_TEXT_BYTES_MAX:
-            yield places
-            continue
-        piece: list[int] = []
-        size = 0
-        for place, more in zip(places, sizes, strict=True):
-            if piece and size + more > LEAF_TEXT_BYTES_MAX:
-                yield piece
-                piece, size = [], 0
-            piece.append(place)
-            size += more
-        yield piece
+        piece = places[len(places) * number // leaves : len(places) * (number + 1) // leaves]
+        if len(piece) == 1 or not _is_too_much(columns, piece):
+            yield piece
+        else:
+            middle = len(piece) // 2
+            yield from _pieces(columns, piece[:middle])
+            yield from _pieces(columns, piece[middle:])
 
 
 def _write_synced(path: Path, frames: list[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
@@ -17,6 +18,7 @@ R = TypeVar("R", bound=messages.Result)
 
 _COMMAND = (sys.executable, "-m", "simple_log_service.stores.embedded.helper")
 _STOP_SECONDS_MAX = 5.0
+_ENDED = "The helper process ended before it answered; try again."
 
 
 class HelperEnded(StoreBusy):
@@ -35,15 +37,20 @@ class HelperProcess:
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[messages.Result]] = {}
 
-    async def ask(self, request: messages.Question, kind: type[R]) -> R:
-        """The result of a request; raises its error, or ``HelperEnded``."""
+    async def ask(self, request: messages.Question, kind: type[R], seconds_max: float) -> R:
+        """The result of a request; raises its error, ``HelperEnded``, or ``StoreBusy`` where it takes longer."""
         await self._ensure_started()
         number = next(self._numbers)
         future: asyncio.Future[messages.Result] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
             self._send(number, request)
-            result = await future
+            result = await asyncio.wait_for(future, seconds_max)
+        except TimeoutError:
+            # It is stuck: nothing that it was asked will be answered.
+            if self._process is not None:
+                self._process.kill()
+            raise StoreBusy(_ENDED) from None
         finally:
             self._waiting.pop(number, None)
         assert isinstance(result, kind)
@@ -70,7 +77,7 @@ class HelperProcess:
     async def _ensure_started(self) -> None:
         async with self._starting:
             if self._process is None:
-                self._process = await asyncio.create_subprocess_exec(*_COMMAND, stdin=PIPE, stdout=PIPE)
+                self._process = await asyncio.create_subprocess_exec(*_COMMAND, stdin=PIPE, stdout=PIPE, env=_environ())
                 self._handed = 0
                 self._listening = asyncio.create_task(self._listen(self._process))
 
@@ -96,7 +103,7 @@ class HelperProcess:
         self._process = self._listening = None
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(HelperEnded("The helper process ended before it answered; try again."))
+                future.set_exception(HelperEnded(_ENDED))
 
     def _resolve(self, number: int, data: bytes) -> None:
         future = self._waiting.get(number)
@@ -106,3 +113,8 @@ class HelperProcess:
             future.set_result(messages.unpack_answer(data))
         except Exception as error:  # noqa: BLE001 - it is raised where the future is awaited
             future.set_exception(error)
+
+
+def _environ() -> dict[str, str]:
+    """The server's, without its settings, of which one may be the key-encryption key, and without credentials."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SIMPLE_LOG_SERVICE_", "AWS_"))}

@@ -15,7 +15,7 @@ from time import monotonic
 
 import structlog
 
-from simple_log_service.core.errors import LogServiceError
+from simple_log_service.core.errors import LogServiceError, StoreFull
 from simple_log_service.core.limits import (
     BLOCK_RECORDS_MAX,
     EXPIRY_SECONDS,
@@ -86,7 +86,8 @@ class Keeper:
                 async with self._working:
                     await self._look_after()
             except LogServiceError as error:
-                self._log.warning("store upkeep put off", reason=str(error))
+                reason = "The disk is full." if isinstance(error, StoreFull) else str(error)
+                self._log.warning("store upkeep put off", reason=reason)
                 await asyncio.sleep(MERGE_PAUSE_SECONDS)
             except Exception:  # noqa: BLE001 - whatever it is, the store goes on, and is to have its upkeep again
                 self._log.exception("store upkeep failed")

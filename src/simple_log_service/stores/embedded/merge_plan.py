@@ -11,12 +11,14 @@ import heapq
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from simple_log_service.core.limits import BLOCK_RECORDS_MAX, DAY_NS, MERGE_RECORDS_MAX
+from simple_log_service.core.limits import BLOCK_RECORDS_MAX, DAY_NS, MERGE_RECORDS_MAX, MERGE_TEXT_BYTES_MAX
 from simple_log_service.stores.embedded.blocks import BlockRow
 
 _OVERLAPPING_MAX = 6
 """So many blocks may cover a moment before they are merged."""
 _SMALL_RECORDS = BLOCK_RECORDS_MAX // 4
+_SMALL_BYTES = MERGE_TEXT_BYTES_MAX // 16
+"""A block of few large records is not small."""
 _SMALL_BLOCKS_MAX = 8
 """So many blocks may be small before they are merged."""
 
@@ -67,7 +69,7 @@ def _small(blocks: Sequence[BlockRow]) -> list[BlockRow]:
     """The small blocks of the day that has most of them: a block never holds records of two days."""
     by_day: dict[int, list[BlockRow]] = {}
     for block in sorted(blocks, key=lambda block: block.time_min):
-        if block.records < _SMALL_RECORDS:
+        if block.records < _SMALL_RECORDS and block.size_bytes < _SMALL_BYTES:
             by_day.setdefault(block.time_min // DAY_NS, []).append(block)
     most = max(by_day.values(), key=len, default=[])
     return _within_bound(most) if len(most) >= _SMALL_BLOCKS_MAX else []

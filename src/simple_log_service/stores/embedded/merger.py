@@ -17,6 +17,7 @@ import structlog
 from simple_log_service.core import signals
 from simple_log_service.core.erasure import Erasure
 from simple_log_service.core.errors import LogServiceError, StoreBusy, StoreFull
+from simple_log_service.core.limits import MERGE_SECONDS_MAX
 from simple_log_service.core.ports import Metrics
 from simple_log_service.core.retention import Kept
 from simple_log_service.stores.embedded.blocks import SUFFIX, BlockRow
@@ -80,7 +81,7 @@ class Merger:
         try:
             key_id = await self._committer.run(lambda writer: writer.sealing_key(file))
             job = MergeJob(sources.chunks, sources.blocks, first_id, key_id, kept, leaves_out)
-            rows: list[BlockRow] = await self._helper.ask(Merge(str(file.path), job), list)
+            rows: list[BlockRow] = await self._helper.ask(Merge(str(file.path), job), list, MERGE_SECONDS_MAX)
             await self.swap(file, sources, rows)
         except LogServiceError:
             self._metrics.count(signals.MERGES, 1, "failed")

@@ -17,7 +17,14 @@ import msgspec
 from simple_log_service.core.batch import Batch
 from simple_log_service.core.erasure import Erasure
 from simple_log_service.core.errors import StoreBusy, StoreUnavailable
-from simple_log_service.core.limits import READ_SECONDS_MAX, READS_WAITING_MAX, TAIL_BYTES_MAX, TAIL_LOAD_BYTES_MAX
+from simple_log_service.core.limits import (
+    HELPER_SECONDS_MAX,
+    READ_SECONDS_MAX,
+    READS_WAITING_MAX,
+    SEARCHES_WAITING_MAX,
+    TAIL_BYTES_MAX,
+    TAIL_LOAD_BYTES_MAX,
+)
 from simple_log_service.core.ports import Clock, KeyProvider, Metrics
 from simple_log_service.core.query import Page, Query
 from simple_log_service.core.receipts import Receipt
@@ -34,7 +41,7 @@ from simple_log_service.stores.embedded.group import Group
 from simple_log_service.stores.embedded.handed_keys import RememberingKeys
 from simple_log_service.stores.embedded.helper_messages import Question, Recent
 from simple_log_service.stores.embedded.helper_messages import Stats as StatsRequest
-from simple_log_service.stores.embedded.helper_process import HelperProcess
+from simple_log_service.stores.embedded.helper_process import HelperEnded, HelperProcess
 from simple_log_service.stores.embedded.keeper import Keeper
 from simple_log_service.stores.embedded.leases import Leases
 from simple_log_service.stores.embedded.merger import Merger
@@ -67,6 +74,7 @@ class EmbeddedStore:
         self._reader = Reader()
         self._tail = _load_tail(catalog, self._reader)
         self._leases = Leases()
+        self._asking = 0
         self._readers = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="slog-reader")
         self._helper = HelperProcess(keys)
         self._committer = Committer(
@@ -161,10 +169,27 @@ class EmbeddedStore:
 
     async def _ask(self, request: Question, kind: type[R]) -> R:
         """What the helper process answers."""
+        if self._asking >= SEARCHES_WAITING_MAX:
+            raise StoreBusy("Too many searches are waiting; try again.")
         lease = self._lease()
-        asking = asyncio.ensure_future(self._helper.ask(request, kind))
-        asking.add_done_callback(lambda _: self._leases.end(lease))
+        self._asking += 1
+        asking = asyncio.ensure_future(self._answer(request, kind))
+
+        def end(answered: asyncio.Future[R]) -> None:
+            self._asking -= 1
+            self._leases.end(lease)
+            if not answered.cancelled():
+                answered.exception()  # Counts as seen: whoever asked may have gone away.
+
+        asking.add_done_callback(end)
         return await asking
+
+    async def _answer(self, request: Question, kind: type[R]) -> R:
+        """The helper's answer; should it end before, that of the next one."""
+        try:
+            return await self._helper.ask(request, kind, HELPER_SECONDS_MAX)
+        except HelperEnded:
+            return await self._helper.ask(request, kind, HELPER_SECONDS_MAX)
 
     def _lease(self) -> int:
         if len(self._leases) >= READS_WAITING_MAX:
