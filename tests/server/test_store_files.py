@@ -249,11 +249,19 @@ async def test_a_refused_folder_is_left_as_it_was(folder: Path) -> None:
 
 NTH_CHUNK = "(SELECT id FROM chunks ORDER BY id LIMIT 1 OFFSET {} - 1)"
 OTHERS = f"(SELECT {{}} FROM chunks WHERE id = {NTH_CHUNK.format(1)})"
+
+
+def with_another_byte(column: str, place: str) -> str:
+    """SQL for a blob with another byte in this place, whatever is there."""
+    byte = f"iif(substr({column}, {place}, 1) = x'00', x'01', x'00')"
+    return f"CAST(substr({column}, 1, {place} - 1) || {byte} || substr({column}, {place} + 1) AS BLOB)"
+
+
 DAMAGE = {
-    "a byte of the body": "body = CAST(substr(body, 1, 40) || x'00' || substr(body, 42) AS BLOB)",
-    "a byte of the head": "head = CAST(substr(head, 1, 20) || x'00' || substr(head, 22) AS BLOB)",
-    "the nonce": "body = CAST(x'00' || substr(body, 2) AS BLOB)",
-    "the tag": "body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB)",
+    "a byte of the body": f"body = {with_another_byte('body', '41')}",
+    "a byte of the head": f"head = {with_another_byte('head', '21')}",
+    "the nonce": f"body = {with_another_byte('body', '1')}",
+    "the tag": f"body = {with_another_byte('body', 'length(body)')}",
     "a body cut short": "body = substr(body, 1, length(body) / 2)",
     "a body cut to its nonce": "body = substr(body, 1, 12)",
     "a body cut to a byte": "body = x'00'",
@@ -329,7 +337,7 @@ async def test_a_data_key_of_another_file_does_not_open(folder: Path) -> None:
 @pytest.mark.parametrize(
     "receipt",
     [
-        "CAST(substr(receipt, 1, 20) || x'00' || substr(receipt, 22) AS BLOB)",
+        with_another_byte("receipt", "21"),
         "(SELECT receipt FROM before WHERE before.hash_high != retries.hash_high)",
     ],
     ids=["a byte", "another's"],

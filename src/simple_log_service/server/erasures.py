@@ -171,7 +171,8 @@ class Erasures:
         """Say now and then how many are gone."""
         while not is_over.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(is_over.wait(), ERASURE_POLL_SECONDS)
+                async with asyncio.timeout(ERASURE_POLL_SECONDS):
+                    await is_over.wait()
                 return
             # It is of no use but to somebody who waits, and the erasure does not depend on it.
             with suppress(OSError):

@@ -54,6 +54,8 @@ class Removal:
         self._leases = leases
         self._metrics = metrics
         self._log = structlog.get_logger()
+        for reason in ("expired", "size"):
+            metrics.count(signals.RECORDS_REMOVED, 0, reason)
 
     async def blocks(self, file: DayFile, blocks: list[BlockRow], reason: str) -> None:
         """Remove blocks of a file."""

@@ -45,7 +45,8 @@ class HelperProcess:
         self._waiting[number] = future
         try:
             self._send(number, request)
-            result = await asyncio.wait_for(future, seconds_max)
+            async with asyncio.timeout(seconds_max):
+                result = await future
         except TimeoutError:
             # It is stuck: nothing that it was asked will be answered.
             if self._process is not None:
@@ -69,7 +70,8 @@ class HelperProcess:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS_MAX)
+            async with asyncio.timeout(_STOP_SECONDS_MAX):
+                await process.wait()
         except TimeoutError:
             process.kill()
         await listening

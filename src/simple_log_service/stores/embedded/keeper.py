@@ -79,8 +79,10 @@ class Keeper:
 
     async def _run(self) -> None:
         while True:
+            # Not wait_for, which in Python 3.11 may keep a cancellation to itself.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _TICK_SECONDS)
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 async with self._working:

@@ -42,6 +42,9 @@ class Merger:
         self._leases = leases
         self._metrics = metrics
         self._log = structlog.get_logger()
+        metrics.gauge(signals.MERGING, 0)
+        for outcome in ("ok", "failed"):
+            metrics.count(signals.MERGES, 0, outcome)
         self._chunks_left: set[tuple[DayFile, int]] = set()
         self._blocks_left: set[tuple[DayFile, int]] = set()
 
