@@ -178,6 +178,17 @@ async def test_the_helper_is_given_no_setting_and_no_credentials(folder: Path, m
     assert b"AWS_" not in environ
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_store_closed_just_when_its_keeper_wakes_is_closed(folder: Path, turns: int) -> None:
+    store = await open_embedded(folder, lambda: NOON)
+    await asyncio.sleep(0)
+    store._keeper._wake.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    closed, _ = await asyncio.wait([asyncio.create_task(store.close())], timeout=20)
+    assert closed
+
+
 async def test_the_helper_ends_with_the_store(folder: Path) -> None:
     async with embedded(folder) as store:
         await store.append(batch_of("a"))

@@ -74,8 +74,7 @@ class Keeper:
     async def close(self) -> None:
         """Leave everything as it is; what was under way is done again after the next start."""
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         while True:
