@@ -99,8 +99,12 @@ def test_a_disk_that_fills_up_under_load_loses_nothing_and_recovers_without_a_re
         assert stored(server) == acknowledged(sent)
         disk.fill()
         assert disk.free_bytes == 0
-        for _ in range(3):
-            assert_full(Sent("too late", None).send(server))
+        for number in range(3):
+            # What was merged meanwhile may have left room in the file for a small record.
+            sent.append(Sent(f"too late {number}", None))
+            answer = sent[-1].send(server)
+            if answer.status != 201:
+                assert_full(answer)
             assert stored(server) == acknowledged(sent)
         assert server.request("GET", "/health").status == 200
         disk.free("reserve")
